@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import chain
@@ -37,8 +37,7 @@ SNAPSHOT = "cast(pg_current_snapshot() as text)"
 """Which transactions have been committed, as the whole server numbers those that write."""
 
 HOLD_BOOT = f"""
-  select {SNAPSHOT}, exists (select 1 from lamplighter_turns),
-    (select 1 from lamplighter_boots where boot = ? for no key update)
+  select {SNAPSHOT}, (select 1 from lamplighter_boots where boot = ? for no key update)
 """
 """Two turns of one boot cannot overlap: not even with one of a lost session, whose commit the server may yet be at. A
 burial waits for the turn, and a turn that comes after it finds no row.
@@ -53,10 +52,22 @@ GATE = """
 
 LIMITED = 'select name from lamplighter_pauses where "limit" is not null'
 
-IN_LINE = """
-  select name from json_array_elements_text(cast(? as json)) as name
-  where exists (select 1 from lamplighter_turns line where line.name = name)
+HEADS = f"""
+  select job.* from json_array_elements_text(cast(:groups as json)) as each(key)
+  cross join lateral ({turns.HEADS.replace(":key", "each.key")}) as job
 """
+"""Of several groups in one trip."""
+
+HOLD_GROUP = f"select pg_try_advisory_xact_lock({turns.GROUP}) from (select cast(:group as text) as group_key) as one"
+
+HOLD_PLACES = """
+  select line.name, line.priority, line.group_key from json_array_elements(cast(? as json)) as each(key)
+  cross join lateral (
+    select name, priority, group_key from lamplighter_turns
+    where name = key->>0 and priority = cast(key->>1 as bigint) and group_key = key->>2 for update skip locked
+  ) as line
+"""
+"""A claim has others than those that it may leave, and does not wait for them: it would be waited for itself."""
 
 RIPEN = """
   insert into lamplighter_parents_to_check (parent)
@@ -227,11 +238,12 @@ class PostgresTurn(TableTurn):
 
     def __init__(self, connection: PostgresDatabase, boot: str, now: Instant, *, seen: Seen | None = None) -> None:
         self._gates: set[tuple[str, str]] = set()
+        self.held_up = set()
         self._ended: list[int] = []
         self.boots_read: dict[str, int] = {}
         self._has_ripe = False
         held, overview = connection.begin((HOLD_BOOT, (boot,)), (OVERVIEW, (boot,)))
-        snapshot, self._has_lines, self._is_held = held.fetchone()
+        snapshot, self._is_held = held.fetchone()
         self.begun_at = Committed.of(snapshot)
         self._overview = overview.fetchone()
         self._wrote = connection.total_changes
@@ -270,7 +282,7 @@ class PostgresTurn(TableTurn):
     def overview(self) -> Any:
         return self._overview
 
-    def later(self, query: str, parameters: Sequence[Any]) -> None:
+    def later(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> None:
         self.connection.later(query, parameters)
 
     def lock(self, query: str, parameters: Sequence[Any]) -> None:
@@ -284,13 +296,20 @@ class PostgresTurn(TableTurn):
         return bool(wanted)
 
     def gate_claims(self, wants: Sequence[Want]) -> None:
-        limited = {want.name for want in wants if want.limits != NO_LIMITS}
+        # The limits of groups hold by the places in the line.
+        limited = {want.name for want in wants if want.limits._replace(per_group=None) != NO_LIMITS}
         if self.has_pauses:
             limited |= {name for (name,) in self.connection.execute(LIMITED)}.intersection(want.name for want in wants)
-        if self._has_lines:
-            names = json.dumps([want.name for want in wants])
-            limited |= {name for (name,) in self.connection.execute(IN_LINE, (names,))}
         self.gate(CLAIMS, limited)
+
+    def heads(self, about: Mapping[str, Any], groups: Sequence[str]) -> list[Any]:
+        return self.connection.execute(HEADS, {**about, "groups": json.dumps(groups)}).fetchall()
+
+    def hold_group(self, name: str, group: str) -> bool:
+        return bool(self.connection.execute(HOLD_GROUP, {"name": name, "group": group}).fetchone()[0])
+
+    def hold_places(self, keys: Sequence[turns.Key]) -> Sequence[turns.Key]:
+        return self.connection.execute(HOLD_PLACES, (json.dumps(keys),)).fetchall()
 
     def see(self) -> Seen:
         # A sequence counts the jobs, and never goes back: the overview tells no last number of a job. Nothing tells
@@ -388,7 +407,11 @@ class PostgresJobs(TableJobs):
         because an application may stay in its transaction for minutes.
         """
         asked, name, now = want.begun + want.prefetched, want.name, self._turn.now
-        if name in claimed.next_due or len(claimed.claims[name]) >= asked or want.limits != NO_LIMITS:
+        if name in claimed.next_due or len(claimed.claims[name]) >= asked:
+            return None
+        if name in (self._turn.held_up or ()):
+            return now + HELD_UP_SECONDS
+        if want.limits != NO_LIMITS:
             return None
         pause = self._pause_of(name)
         if pause.is_paused(now) or pause.limit is not None:

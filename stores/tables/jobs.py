@@ -188,13 +188,16 @@ class TableJobs(TurnPart):
         due_jobs = self._due(front, most, suspect=suspect)
         if any(job.one_at_a_time for job in due_jobs) and turn.gate(CLAIMS, (want.name,)):
             due_jobs = self._due(front, most, suspect=suspect)
-        if front.highest is not None:
-            turn.gate(CLAIMS, (want.name,))
-            line = turns.FairQueue(
-                self._connection, want.name, want.limits, turn.now, most=most, highest=front.highest, others=due_jobs
-            )
         grants: list[Move] = []
         taken: set[str | None] = set()
+
+        def write() -> None:
+            claims.extend(self._granted(grants))
+            grants.clear()
+
+        if front.highest is not None:
+            gate = partial(turn.gate, CLAIMS, (want.name,))
+            line = turns.FairQueue(turn, want.name, want.limits, most, front.highest, due_jobs, write, gate)
         for job in due_jobs if line is None else line.jobs():
             careful = job.must_begin or is_suspect(job, self._turn.now)
             if begun <= 0 and (prefetched <= 0 or careful):
@@ -204,14 +207,10 @@ class TableJobs(TurnPart):
             taken.add(job.schedule if job.one_at_a_time else None)
             said = {} if line is None else line.take(job)
             grants.append(self._grant(job, want, said, begun=begun > 0))
-            if line is not None:
-                # Its next job depends on the jobs that have started.
-                claims += self._granted(grants)
-                grants.clear()
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
             if begun + prefetched <= 0:
                 break
-        claims += self._granted(grants)
+        write()
         if line is not None:
             line.close()
         if claims and want.limits.rate is not None:
@@ -238,13 +237,11 @@ class TableJobs(TurnPart):
         return begun, prefetched
 
     def line_up(self) -> None:
-        self._turn.gate(CLAIMS, {name for name, _, _ in self._turn.lined_up})
         turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
         self._turn.lined_up = {}
 
     def leave_lines(self) -> None:
-        self._turn.gate(CLAIMS, {name for name, _, _ in self._turn.left_lines})
-        turns.leave(self._connection, self._turn.left_lines)
+        turns.leave(self._turn, self._turn.left_lines)
 
     def _pause_of(self, name: str) -> PauseRecord:
         return pause_of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)

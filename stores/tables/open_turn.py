@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ _left_by = attrgetter(*TurnOverview._fields)
 
 
 CLAIMS, SCHEDULES, FREEING, TALLYING, PAUSES = "claims", "schedules", "freeing", "tallying", "pauses"
-"""Gates: the claims of a name whose jobs depend on one another, and its line of groups; the schedules of the store;
+"""Gates: the claims of a name whose jobs depend on one another, but by their groups alone; the schedules of the store;
 the jobs that wait for others, and what is removed; the sums of what became of jobs; the pauses and limits of names.
 """
 
@@ -131,6 +132,7 @@ class OpenTurn(TurnRecord):
         born_linked: jobs with parents, born or counted in this turn, by `row_id`.
         has_ties: hosts' jobs follow others; None where nobody has looked.
         counted: jobs counted together with their followers or the followed, by `row_id`.
+        held_up: names of whose groups other turns kept a claim from some; None where turns never overlap.
         together_max: so many jobs share a statement: in SQLite more are not faster.
     """
 
@@ -140,6 +142,7 @@ class OpenTurn(TurnRecord):
     expiry: Instant | None
     number: int | None
 
+    held_up: set[str] | None = None
     together_max = 25
 
     def __init__(
@@ -193,7 +196,7 @@ class OpenTurn(TurnRecord):
         """The row of `OVERVIEW`."""
         return self.connection.execute(OVERVIEW, (self.boot,)).fetchone()
 
-    def later(self, query: str, parameters: Sequence[Any]) -> None:
+    def later(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> None:
         """Run a statement, the outcome of which nobody asks for, now or with the next one."""
         self.connection.execute(query, parameters)
 
@@ -212,6 +215,19 @@ class OpenTurn(TurnRecord):
 
     def gate_claims(self, wants: Sequence[Want]) -> None:
         """The same for the claims of names whose jobs depend on one another."""
+
+    def heads(self, about: Mapping[str, Any], groups: Sequence[str]) -> list[Any]:
+        """The rows of `turns.HEADS` of some groups."""
+        rows = [self.connection.execute(turns.HEADS, {**about, "key": group}).fetchall() for group in groups]
+        return rows[0] if len(rows) == 1 else list(chain(*rows))
+
+    def hold_group(self, name: str, group: str) -> bool:
+        """Keep other turns from claims of a group with a limit, until this turn has ended; False if another does."""
+        return True
+
+    def hold_places(self, keys: Sequence[turns.Key]) -> Sequence[turns.Key]:
+        """Keep other turns from places in lines, but for those of which others keep this turn: those that it keeps."""
+        return keys
 
     def hold_schedules(self) -> None:
         """Keep other turns from the schedules; `change_no` is the last one from then on."""

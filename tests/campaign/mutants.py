@@ -5659,8 +5659,8 @@ MUTANTS = (
         TURNS,
         "what ran before a claim is not counted of a group",
         "stores/tables/turns.py",
-        "                self._running.setdefault(group, jobs)\n",
-        "                self._running.setdefault(group, 0)\n",
+        "            self._running[job.group_key or NO_GROUP] = row[0]\n",
+        "            self._running[job.group_key or NO_GROUP] = 0\n",
     ),
     Mutant(
         TURNS,
@@ -5689,8 +5689,8 @@ MUTANTS = (
         TURNS,
         "a group leaves the line while one of its jobs is delayed",
         "stores/tables/turns.py",
-        "        if found is None:\n            _remove(self.connection, key)\n",
-        "        if found is None or found[0] > self.now:\n            _remove(self.connection, key)\n",
+        'delete from lamplighter_turns {OF_KEY} and {FIRST} is null"',
+        'delete from lamplighter_turns {OF_KEY} and coalesce({FIRST} > :now, true)"',
         test="tests/stores/sqlite/test_turns.py::test_a_group_of_which_one_is_delayed_has_its_turn_then",
     ),
     Mutant(
@@ -5705,7 +5705,7 @@ MUTANTS = (
         TURNS,
         "a group that was served stays in front",
         "stores/tables/turns.py",
-        '            self.connection.execute(query, {**about, "priority": priority, "key": group})\n',
+        '            self.turn.later(query, {**about, "priority": priority, "key": group})\n',
         "            pass\n",
         test="tests/stores/sqlite/test_turns.py::test_a_group_that_was_served_stands_behind_all_that_wait",
     ),
@@ -5713,7 +5713,7 @@ MUTANTS = (
         TURNS,
         "the last of a claim that is served keeps its place",
         "stores/tables/turns.py",
-        "            self._served[self._given] = None\n",
+        "                self._served[self._given] = None\n",
         "            pass\n",
         test="tests/stores/sqlite/test_turns.py::test_at_a_clock_that_stands_still_too",
     ),
@@ -5721,8 +5721,8 @@ MUTANTS = (
         TURNS,
         "a group that queues one job a turn is always first",
         "stores/tables/turns.py",
-        "  where line.next > excluded.next and line.next > ? + {SLACK_SECONDS}\n",
-        "  where line.next > excluded.next and ? > 0\n",
+        "  where line.next > excluded.next and line.next > :now + {SLACK_SECONDS}\n",
+        "  where line.next > excluded.next\n",
         test="tests/stores/sqlite/test_turns.py::test_whoever_queues_one_job_a_turn_is_not_always_first",
     ),
     Mutant(
@@ -5753,7 +5753,7 @@ MUTANTS = (
         TURNS,
         "a group at its rate stands in front of what is due",
         "stores/tables/turns.py",
-        "            self._place((self.name, priority, group), _place_at(room.opens))\n",
+        '            self.turn.connection.execute(f"update lamplighter_turns set next = :next {OF_KEY}", about)\n',
         "",
         test="tests/stores/sqlite/test_turns.py::"
         "test_a_group_at_its_rate_is_in_nobodys_way_and_its_turn_comes_at_the_instant",
@@ -8131,8 +8131,8 @@ MUTANTS = (
         LIMITS,
         "of two turns on PostgreSQL, each counts the running jobs of a name before the other has claimed",
         "stores/postgresql/turn.py",
-        "        limited = {want.name for want in wants if want.limits != NO_LIMITS}\n",
-        "        limited = set[str]()\n",
+        "{want.name for want in wants if want.limits._replace(per_group=None) != NO_LIMITS}\n",
+        "set[str]()\n",
         test="tests/whole/stores/postgresql/test_interleavings.py::test_two_that_claim_never_claim_the_same_job_nor_more_than_the_total",
     ),
     Mutant(
@@ -8147,25 +8147,81 @@ MUTANTS = (
     Mutant(
         TURNS,
         "of two turns on PostgreSQL, each counts the running jobs of a group before the other has claimed",
-        "stores/postgresql/turn.py",
-        "        limited = {want.name for want in wants if want.limits != NO_LIMITS}\n",
-        "        limited = set[str]()\n",
-        also=(
-            ("stores/postgresql/turn.py", "        self.gate(CLAIMS, limited)\n", ""),
-            (
-                "stores/tables/jobs.py",
-                "        if front.highest is not None:\n            turn.gate(CLAIMS, (want.name,))\n",
-                "        if front.highest is not None:\n",
-            ),
-        ),
+        "stores/tables/turns.py",
+        "({OTHERS_LINE} /*pg for no key update skip locked */)",
+        "({OTHERS_LINE})",
+        also=(("stores/tables/turns.py", " /*pg and (:per_group = 0 or pg_try_advisory_xact_lock({GROUP})) */", ""),),
         test="tests/whole/stores/postgresql/test_interleavings.py::test_two_that_claim_never_claim_more_of_a_group_than_its_limit",
+    ),
+    Mutant(
+        TURNS,
+        "of two turns on PostgreSQL, each claims a job of a group at a priority of its own",
+        "stores/tables/turns.py",
+        " /*pg and (:per_group = 0 or pg_try_advisory_xact_lock({GROUP})) */",
+        "",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_two_that_claim_by_two_roads_never_claim_more_of_a_group_than_its_limit[False]",
+    ),
+    Mutant(
+        TURNS,
+        "of two turns on PostgreSQL, one claims a suspect of a group of which the other claims a job",
+        "stores/tables/turns.py",
+        "self.limits.per_group is None or self.turn.hold_group(self.name, group)\n",
+        "True\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_two_that_claim_by_two_roads_never_claim_more_of_a_group_than_its_limit[True]",
+    ),
+    Mutant(
+        TURNS,
+        "on PostgreSQL a group without a limit starts nothing while an open turn has its place",
+        "stores/tables/turns.py",
+        "        passed = [group for _, group in execute(OTHERS_LINE, about) if group not in ours]\n",
+        "        passed = list[str]()\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_claim_passes_over_groups_that_an_open_turn_has[None]",
+    ),
+    Mutant(
+        TURNS,
+        "on PostgreSQL a group whose place an open turn has had is forgotten until the next poll",
+        "stores/postgresql/turn.py",
+        "        if name in (self._turn.held_up or ()):\n            return now + HELD_UP_SECONDS\n",
+        "",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_claim_passes_over_groups_that_an_open_turn_has[2]",
+    ),
+    Mutant(
+        TURNS,
+        "of two turns on PostgreSQL, one removes the row of a group whose next job the other queues",
+        "stores/tables/turns.py",
+        " for key share) */",
+        ") */",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_job_queued_as_the_last_of_its_group_leaves_stands_in_the_line",
+    ),
+    Mutant(
+        TURNS,
+        "a group leaves the line on PostgreSQL as it was before the turn had its place",
+        "stores/postgresql/turn.py",
+        "group_key = key->>2 for update skip locked\n",
+        "group_key = key->>2\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_job_queued_as_the_last_of_its_group_leaves_stands_in_the_line",
+    ),
+    Mutant(
+        TURNS,
+        "a job is queued on PostgreSQL as its group gets a later place, and starts only then",
+        "stores/tables/turns.py",
+        "      and next <= max(:next, :now + {SLACK_SECONDS}) for key share) */",
+        "      for key share) */",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_job_queued_as_its_group_is_moved_to_a_later_instant_is_in_time",
     ),
     Mutant(
         RATES,
         "of two turns on PostgreSQL, each takes of a rate before it has seen what the other has taken",
         "stores/postgresql/turn.py",
-        "        limited = {want.name for want in wants if want.limits != NO_LIMITS}\n",
-        "        limited = {want.name for want in wants if want.limits.rate is None}\n",
+        "{want.name for want in wants if want.limits._replace(per_group=None) != NO_LIMITS}\n",
+        "{want.name for want in wants if want.limits.rate is None}\n",
         test="tests/whole/stores/postgresql/test_interleavings.py::test_two_that_claim_never_claim_more_than_the_rate",
     ),
     Mutant(
@@ -8185,28 +8241,13 @@ MUTANTS = (
         also=(
             (
                 "stores/tables/jobs.py",
-                "        if front.highest is not None:\n            turn.gate",
+                "        if front.highest is not None:\n            gate",
                 "        due_jobs = self._due(front, most, suspect=suspect) if suspect else due_jobs\n"
-                "        if front.highest is not None:\n            turn.gate",
+                "        if front.highest is not None:\n            gate",
             ),
         ),
         test="tests/whole/stores/postgresql/test_interleavings.py::"
         "test_a_suspect_of_a_schedule_that_queues_one_does_not_start_beside_another",
-    ),
-    Mutant(
-        TURNS,
-        "of two turns on PostgreSQL, one removes the row of a group whose next job the other queues",
-        "stores/tables/jobs.py",
-        "        self._turn.gate(CLAIMS, {name for name, _, _ in self._turn.lined_up})\n",
-        "",
-        also=(
-            (
-                "stores/tables/jobs.py",
-                "        if front.highest is not None:\n            turn.gate(CLAIMS, (want.name,))\n",
-                "        if front.highest is not None:\n",
-            ),
-        ),
-        test="tests/whole/stores/postgresql/test_interleavings.py::test_a_job_queued_as_the_last_of_its_group_leaves_stands_in_the_line",
     ),
     Mutant(
         CALLS,

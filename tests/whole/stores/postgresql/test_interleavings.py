@@ -10,13 +10,14 @@ import pytest
 from lamplighter.environment.store_clock import StoreClock
 from lamplighter.errors import KeyTaken
 from lamplighter.messages.jobs import Attribution, JobParent, JobRecord, JobState, NewJob
-from lamplighter.messages.names import Rate
+from lamplighter.messages.names import NameLimits, Rate
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import SlotEntry
 from lamplighter.messages.tallies import Tally
 from lamplighter.rules.lifecycle import AWAITS, awaited_signal
 from lamplighter.stores.postgresql.turn import PostgresTurn
 from lamplighter.stores.troubles import BootLost
+from lamplighter.stores.turn_ports import HELD_UP_SECONDS
 
 from ....support.conformance.kit import (
     DEAD,
@@ -29,6 +30,7 @@ from ....support.conformance.kit import (
     a_schedule,
     claim_in,
     new,
+    want,
 )
 from .interleaved import Actor, World, every_order
 
@@ -323,6 +325,57 @@ def test_two_that_claim_never_claim_more_of_a_group_than_its_limit(world: World,
     every_order(world, prepare, [claims(**group), claims(**group)], check)
 
 
+@pytest.mark.parametrize("is_suspect", [False, True])
+def test_two_that_claim_by_two_roads_never_claim_more_of_a_group_than_its_limit(world: World, is_suspect: bool) -> None:
+    def prepare(world: World) -> None:
+        put(world, new("other", group_key="a", priority=0 if is_suspect else 5))
+        if is_suspect:
+            (job,) = taken(world)
+            with world.actors[0].turn() as turn:
+                turn.jobs.settle(job, FAILED, RETRY._replace(run_at=NOW, suspect_until=NOW + 9.0))
+        put(world, new("a", group_key="a"))
+
+    def check(world: World, _: object) -> None:
+        assert running(world) == 1
+
+    claim = claims(begun=1, per_group=1)
+    every_order(world, prepare, [claim, claim], check)
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_a_claim_passes_over_groups_that_an_open_turn_has(world: World, limit: int | None) -> None:
+    first, second, _ = world.actors
+    world.reset()
+    put(world, *(new(f"{group}{number}", group_key=group) for group in "ab" for number in range(4)))
+    with first.turn() as turn:
+        assert [claim.job.id for claim in claim_in(turn, boot=first.boot, begun=1, per_group=limit)] == ["a0"]
+        with second.turn() as other:
+            limits = NameLimits(per_group=limit)
+            found = other.jobs.claim([want(boot=second.boot, begun=3, limits=limits)], suspect=True)
+        claimed = [claim.job.id for claim in found.claims["work"]]
+    # Where all others have had their turn, a group without a limit goes on.
+    assert claimed == (["b0", "a1", "b1"] if limit is None else ["b0", "b1"])
+    assert found.next_due.get("work") == (None if limit is None else NOW + HELD_UP_SECONDS)
+    taken(world, 2, begun=9, per_group=limit)
+    assert running(world) == (8 if limit is None else 4)
+
+
+def test_a_job_queued_as_its_group_is_moved_to_a_later_instant_is_in_time(world: World) -> None:
+    def prepare(world: World) -> None:
+        put(world, new("a", group_key="g"), new("late", group_key="g", run_at=NOW + 60.0, queued_at=NOW))
+        taken(world)
+
+    def queue(actor: Actor, _: object) -> None:
+        with actor.turn() as turn:
+            insert(turn, new("b", group_key="g"))
+
+    def check(world: World, _: object) -> None:
+        taken(world, begun=9)
+        assert world.job("b").state == "running"
+
+    every_order(world, prepare, [queue, claims(per_group=5)], check)
+
+
 def test_two_that_claim_never_claim_more_than_the_rate(world: World) -> None:
     rate = Rate(2, 60.0, 2)
 
@@ -403,6 +456,7 @@ def test_a_job_queued_as_the_last_of_its_group_leaves_stands_in_the_line(world: 
         assert running(world) == 2
 
     every_order(world, prepare, [queue, claim_twice], check)
+    every_order(world, prepare, [queue, claim_twice, claim_twice], check)
 
 
 def test_a_job_queued_as_another_of_its_group_is_cancelled_stands_in_the_line(world: World) -> None:
