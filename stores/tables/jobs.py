@@ -155,7 +155,8 @@ class TableJobs(TurnPart):
         if self._turn.lined_up:
             self.line_up()
         self._turn.gate_claims(wants)
-        for want in wants:
+        # Under a limit none in advance: others would lack the places, and what is given back would have used up a rate.
+        for want in (one if one.limits == NO_LIMITS else one._replace(prefetched=0) for one in wants):
             if want.begun + want.prefetched == 0:
                 claims[want.name] = ()
                 continue
@@ -218,22 +219,18 @@ class TableJobs(TurnPart):
         return claims
 
     def _places(self, want: Want) -> tuple[int, int]:
-        """How many may be claimed: at once, and in advance. None in advance where others would lack them."""
+        """How many may be claimed: at once, and in advance."""
         begun, prefetched = want.begun, want.prefetched
         pause, limits = self._pause_of(want.name), want.limits
         if pause.is_paused(self._turn.now):
             return 0, 0
-        if limits.per_group is not None or limits.rate_per_group is not None:
-            prefetched = 0
         total = min((most for most in (limits.total, pause.limit) if most is not None), default=None)
         if total is not None:
             query = "select count(*) from lamplighter_jobs where state = 'running' and name = ?"
             ((running,),) = self._connection.execute(query, (want.name,)).fetchall()
             begun, prefetched = min(begun, total - running), 0
         if limits.rate is not None:
-            # A claim in advance would use up the rate, and may be given back.
-            room = rate_room(self._connection, limits.rate, want.name, self._turn.now)
-            begun, prefetched = min(begun, room.free), 0
+            begun = min(begun, rate_room(self._connection, limits.rate, want.name, self._turn.now).free)
         return begun, prefetched
 
     def line_up(self) -> None:

@@ -5582,10 +5582,8 @@ MUTANTS = (
         (
             (
                 "stores/tables/jobs.py",
-                "            room = rate_room(self._connection, limits.rate, want.name, self._turn.now)\n"
-                "            begun, prefetched",
-                "            room = rate_room(self._connection, limits.rate, want.name, self._turn.now, want.boot)\n"
-                "            begun, prefetched",
+                "rate_room(self._connection, limits.rate, want.name, self._turn.now).free",
+                "rate_room(self._connection, limits.rate, want.name, self._turn.now, want.boot).free",
             ),
         ),
     ),
@@ -5608,8 +5606,8 @@ MUTANTS = (
         RATES,
         "what is claimed in advance costs a rate nothing",
         "stores/tables/jobs.py",
-        "            begun, prefetched = min(begun, room.free), 0\n",
-        "            begun = min(begun, room.free)\n",
+        "one if one.limits == NO_LIMITS else one._replace(prefetched=0) for one in wants",
+        "wants",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_no_more_claims_than_the_rate_leaves_room_for",
     ),
     Mutant(
