@@ -5693,11 +5693,19 @@ MUTANTS = (
     ),
     Mutant(
         TURNS,
-        "a full group is in the way of the others",
+        "a group without a job left is in the way of the others",
         "stores/tables/turns.py",
         "            if job is None:\n                continue\n",
         "            if job is None:\n                return\n",
-        test="tests/stores/sqlite/test_turns.py::test_a_full_group_is_in_nobodys_way",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_without_a_job_left_is_in_nobodys_way",
+    ),
+    Mutant(
+        TURNS,
+        "a full group counts as one that may start a job",
+        "stores/tables/turns.py",
+        "        if limits.per_group is not None and self._running_of(group) >= limits.per_group:\n",
+        "        if False:\n",
+        test="tests/stores/sqlite/test_turns.py::test_no_more_of_a_group_run_than_may_whoever_has_claimed_them",
     ),
     Mutant(
         TURNS,
@@ -5712,7 +5720,7 @@ MUTANTS = (
         "the last of a claim that is served keeps its place",
         "stores/tables/turns.py",
         "                self._served[self._given] = None\n",
-        "            pass\n",
+        "                pass\n",
         test="tests/stores/sqlite/test_turns.py::test_at_a_clock_that_stands_still_too",
     ),
     Mutant(
@@ -8229,6 +8237,15 @@ MUTANTS = (
         "        if any(job.one_at_a_time for job in due_jobs) and turn.gate(CLAIMS, (want.name,)):\n",
         "        if False:\n",
         test="tests/whole/stores/postgresql/test_interleavings.py::test_two_that_claim_never_start_two_jobs_of_a_schedule_that_queues_one",
+    ),
+    Mutant(
+        LIMITS,
+        "of two turns on PostgreSQL, each starts a job with a group of a schedule that lets one run",
+        "stores/tables/turns.py",
+        "        if any(job.one_at_a_time for job in jobs) and self.gate():\n",
+        "        if False:\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_two_that_claim_never_start_two_jobs_of_a_schedule_that_queues_one[True]",
     ),
     Mutant(
         LIMITS,

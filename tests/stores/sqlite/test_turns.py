@@ -131,6 +131,17 @@ def test_a_full_group_is_in_nobodys_way(store):
     assert ids(take(store, begun=5, per_group=1)) == ["b1"]
 
 
+def test_a_group_without_a_job_left_is_in_nobodys_way(store):
+    put(store, *(grouped(group) for group in "abc"))
+    take(store, begun=3)
+    assert len(lines(store)) == 3
+
+    put(store, grouped("d"))
+
+    assert ids(take(store, NOW + 1)) == ["d0"]
+    assert lines(store) == [(0, "d")]
+
+
 def test_more_full_groups_than_are_read_at_once_are_in_nobodys_way(store):
     many = 3 * turns.LINE_READ
     put(store, *(grouped(f"g{number:03}", place) for number in range(many) for place in range(2)))

@@ -412,9 +412,12 @@ def test_a_rate_that_is_forgotten_as_it_is_taken_is_kept(world: World) -> None:
     every_order(world, prepare, [claim, prune], check)
 
 
-def test_two_that_claim_never_start_two_jobs_of_a_schedule_that_queues_one(world: World) -> None:
+@pytest.mark.parametrize("has_groups", [False, True])
+def test_two_that_claim_never_start_two_jobs_of_a_schedule_that_queues_one(world: World, has_groups: bool) -> None:
     def prepare(world: World) -> None:
-        put(world, *(new(f"j{number}", schedule="s", slot=NOW + number, one_at_a_time=1) for number in range(3)))
+        once = {"schedule": "s", "one_at_a_time": 1}
+        groups = ["a", "b", "c"] if has_groups else [None] * 3
+        put(world, *(new(f"j{n}", **once, slot=NOW + n, group_key=group) for n, group in enumerate(groups)))
 
     def check(world: World, _: object) -> None:
         assert running(world) == 1
