@@ -136,7 +136,7 @@ def test_a_group_without_a_job_left_is_in_nobodys_way(store):
     take(store, begun=3)
     assert len(lines(store)) == 3
 
-    put(store, grouped("d"))
+    put(store, grouped("d", run_at=NOW + 0.5, queued_at=NOW))
 
     assert ids(take(store, NOW + 1)) == ["d0"]
     assert lines(store) == [(0, "d")]
