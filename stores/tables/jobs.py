@@ -155,16 +155,17 @@ class TableJobs(TurnPart):
         if self._turn.lined_up:
             self.line_up()
         self._turn.gate_claims(wants)
-        # Under a limit none in advance: others would lack the places, and what is given back would have used up a rate.
-        for want in (one if one.limits == NO_LIMITS else one._replace(prefetched=0) for one in wants):
-            if want.begun + want.prefetched == 0:
+        for want in wants:
+            # Under a limit none in advance, see `_places`.
+            most = want.begun + (want.prefetched if want.limits == NO_LIMITS else 0)
+            if most == 0:
                 claims[want.name] = ()
                 continue
             front = due.front_of(self._connection, want.name)
             claimed = claims[want.name] = self._claim(want, front, suspect=suspect)
             if suspect:
                 suspect = not any(is_suspect(one.job, self._turn.now) for one in claimed)
-            if len(claimed) < want.begun + want.prefetched:
+            if len(claimed) < most:
                 left = due.front_of(self._connection, want.name) if claimed else front
                 in_line = None if left.highest is None else turns.first(self._connection, want.name)
                 first = due.earliest(left.ready, left.waiting, in_line)
@@ -193,8 +194,9 @@ class TableJobs(TurnPart):
         taken: set[str | None] = set()
 
         def write() -> None:
-            claims.extend(self._granted(grants))
-            grants.clear()
+            if grants:
+                claims.extend(self._granted(grants))
+                grants.clear()
 
         if front.highest is not None:
             gate = partial(turn.gate, CLAIMS, (want.name,))
@@ -219,11 +221,15 @@ class TableJobs(TurnPart):
         return claims
 
     def _places(self, want: Want) -> tuple[int, int]:
-        """How many may be claimed: at once, and in advance."""
+        """How many may be claimed: at once, and in advance. None in advance where others would lack them, or where what
+        is given back would have used up a rate.
+        """
         begun, prefetched = want.begun, want.prefetched
         pause, limits = self._pause_of(want.name), want.limits
         if pause.is_paused(self._turn.now):
             return 0, 0
+        if limits != NO_LIMITS:
+            prefetched = 0
         total = min((most for most in (limits.total, pause.limit) if most is not None), default=None)
         if total is not None:
             query = "select count(*) from lamplighter_jobs where state = 'running' and name = ?"

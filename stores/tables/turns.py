@@ -249,8 +249,8 @@ class FairQueue:
     _running: dict[str, int] = field(default_factory=dict)
     _served: dict[tuple[int, str], None] = field(default_factory=dict)
     _left: set[tuple[int, str]] = field(default_factory=set)
-    _heads: dict[str, deque[JobRecord]] = field(default_factory=dict)
-    _read_out: set[str] = field(default_factory=set)
+    _heads: dict[str, deque[JobRecord]] = field(init=False)
+    _read_out: set[str] = field(init=False)
     _passed: Sequence[str] = ()
     _given: tuple[int, str] | None = None
 
@@ -331,17 +331,19 @@ class FairQueue:
         self.write()
         each, limit = -(-self.most // len(some)), self.limits.per_group or 0
         about = {"name": self.name, "priority": priority, "now": self.turn.now, "per_group": limit, "each": each}
-        rows = self.turn.heads(about, some)
-        jobs = [JobRecord._make(row[1:]) for row in rows]
-        if any(job.one_at_a_time for job in jobs) and self.gate():
+        heads: dict[str, deque[JobRecord]] = {group: deque() for group in some}
+        is_one_at_a_time = 0
+        for running, *row in self.turn.heads(about, some):
+            job = JobRecord._make(row)
+            group = job.group_key or NO_GROUP
+            self._running[group] = running
+            heads[group].append(job)
+            is_one_at_a_time |= job.one_at_a_time
+        if is_one_at_a_time and self.gate():
             self._read(priority, groups)
             return
-        for group in some:
-            self._heads[group] = deque()
-        for row, job in zip(rows, jobs, strict=True):
-            self._running[job.group_key or NO_GROUP] = row[0]
-            self._heads[job.group_key or NO_GROUP].append(job)
-        self._read_out.update(group for group in some if len(self._heads[group]) < each)
+        self._heads |= heads
+        self._read_out |= {group for group in some if len(heads[group]) < each}
 
     def _forget_heads(self) -> None:
         self._heads, self._read_out = {}, {NO_GROUP}

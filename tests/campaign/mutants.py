@@ -5606,8 +5606,8 @@ MUTANTS = (
         RATES,
         "what is claimed in advance costs a rate nothing",
         "stores/tables/jobs.py",
-        "one if one.limits == NO_LIMITS else one._replace(prefetched=0) for one in wants",
-        "wants",
+        "        if limits != NO_LIMITS:\n            prefetched = 0\n",
+        "",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_no_more_claims_than_the_rate_leaves_room_for",
     ),
     Mutant(
@@ -5657,8 +5657,8 @@ MUTANTS = (
         TURNS,
         "what ran before a claim is not counted of a group",
         "stores/tables/turns.py",
-        "            self._running[job.group_key or NO_GROUP] = row[0]\n",
-        "            self._running[job.group_key or NO_GROUP] = 0\n",
+        "            self._running[group] = running\n            heads",
+        "            self._running[group] = 0\n            heads",
     ),
     Mutant(
         TURNS,
@@ -8242,7 +8242,7 @@ MUTANTS = (
         LIMITS,
         "of two turns on PostgreSQL, each starts a job with a group of a schedule that lets one run",
         "stores/tables/turns.py",
-        "        if any(job.one_at_a_time for job in jobs) and self.gate():\n",
+        "        if is_one_at_a_time and self.gate():\n",
         "        if False:\n",
         test="tests/whole/stores/postgresql/test_interleavings.py::"
         "test_two_that_claim_never_start_two_jobs_of_a_schedule_that_queues_one[True]",
