@@ -122,12 +122,13 @@ class Log:
             self._writer = self.thread_id()
             try:
                 if self.dropped:
-                    dropped, self.dropped = self.dropped, 0
+                    # Others may read the count meanwhile.
+                    dropped = self.dropped
                     said = {"count": dropped, "reason": self._drop_reason}
                     dropping = Said("log.dropped", NOBODY, (said,))
                     self._write([(dropping, self._outlet.hears(EVENTS[dropping.event].level))], _as_given)
-                    if self.dropped:
-                        self.dropped += dropped
+                    if self.dropped == dropped:
+                        self.dropped = 0
                 self._write(heard, make)
             finally:
                 self._writer = None

@@ -497,6 +497,34 @@ def test_on_a_full_disk_jobs_run_and_the_lines_are_counted(runtime):
     assert rt.health().log_dropped >= 2
 
 
+class Looks(Failpoints):
+    """Looks at what counts as lost whenever a line is written."""
+
+    is_live = True
+    log: Log
+    seen: list[tuple[str, int]]
+
+    def at(self, point, about=None):
+        self.seen.append((about, self.log.dropped))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_lost_lines_count_as_lost_until_a_line_says_so(tmp_path):
+    (tmp_path / "app.log").symlink_to("/dev/full")
+    configure_logging(tmp_path / "app.log", console=False, level="error")
+    looks = Looks()
+    looks.log = log = Log(None, "boot", CountingClock(), waiting_max=10, lock=threading.Lock(), failpoints=looks)
+    looks.seen = seen = []
+    log.emit("job.dead")
+    log.emit("job.dead")
+    (tmp_path / "app.log").unlink()
+
+    log.emit("job.dead")
+
+    assert seen == [("job.dead", 0), ("log.dropped", 1), ("job.dead", 2), ("log.dropped", 3), ("job.dead", 0)]
+    assert log.dropped == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_an_event_that_a_full_disk_lost_is_said_in_the_name_of_its_boot(tmp_path, lines):
     (tmp_path / "app.log").symlink_to("/dev/full")
