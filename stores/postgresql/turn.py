@@ -29,7 +29,7 @@ from ..tables.turn import CLAIMED, TableTurn, claimed_values, moves_of_births, t
 from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
 from ..troubles import TRIES_MAX, TurnConflict
-from ..turn_ports import HELD_UP_SECONDS, Claimed, Want
+from ..turn_ports import HELD_UP_SECONDS, Want
 from .connection import PostgresDatabase, plain_value
 from .schema import TABLE
 
@@ -56,7 +56,7 @@ HEADS = f"""
   select job.* from json_array_elements_text(cast(:groups as json)) as each(key)
   cross join lateral ({turns.HEADS.replace(":key", "each.key")}) as job
 """
-"""Of several groups in one trip."""
+"""`turns.HEADS` for several groups in one trip."""
 
 HOLD_GROUP = f"select pg_try_advisory_xact_lock({turns.GROUP}) from (select cast(:group as text) as group_key) as one"
 
@@ -397,18 +397,9 @@ class PostgresJobs(TableJobs):
 
     _turn: PostgresTurn
 
-    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
-        claimed = super().claim(wants, suspect=suspect)
-        held_up = {want.name: due for want in wants if (due := self._held_up(want, claimed)) is not None}
-        return claimed._replace(next_due={**claimed.next_due, **held_up}) if held_up else claimed
-
-    def _held_up(self, want: Want, claimed: Claimed) -> Instant | None:
-        """When to look again for jobs that others' open transactions hold: a look now, and later at longer intervals,
-        because an application may stay in its transaction for minutes.
-        """
-        asked, name, now = want.begun + want.prefetched, want.name, self._turn.now
-        if name in claimed.next_due or len(claimed.claims[name]) >= asked:
-            return None
+    def _held_up(self, want: Want) -> Instant | None:
+        """Soon, and later at longer intervals, because an application may stay in its transaction for minutes."""
+        name, now = want.name, self._turn.now
         if name in (self._turn.held_up or ()):
             return now + HELD_UP_SECONDS
         if want.limits != NO_LIMITS:

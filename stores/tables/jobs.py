@@ -155,9 +155,9 @@ class TableJobs(TurnPart):
         if self._turn.lined_up:
             self.line_up()
         self._turn.gate_claims(wants)
-        for want in wants:
-            # Under a limit none in advance, see `_places`.
-            most = want.begun + (want.prefetched if want.limits == NO_LIMITS else 0)
+        # Under a limit none in advance: others would lack them, and what is given back would have used up a rate.
+        for want in [one if one.limits == NO_LIMITS else one._replace(prefetched=0) for one in wants]:
+            most = want.begun + want.prefetched
             if most == 0:
                 claims[want.name] = ()
                 continue
@@ -175,7 +175,15 @@ class TableJobs(TurnPart):
                     room = rate_room(self._connection, want.limits.rate, want.name, self._turn.now)
                     if not room.free:
                         next_due[want.name] = room.opens
+                if want.name not in next_due and (again_at := self._held_up(want)) is not None:
+                    next_due[want.name] = again_at
         return Claimed(claims, next_due)
+
+    def _held_up(self, want: Want) -> Instant | None:
+        """When to look again for due jobs that a claim with places left has not taken, because other turns hold them.
+        On SQLite turns never overlap.
+        """
+        return None
 
     def _claim(self, want: Want, front: due.QueueHead, *, suspect: bool) -> list[Claim]:
         """Claim for one want. Each feature that the name does not use costs only its condition here."""
@@ -221,15 +229,11 @@ class TableJobs(TurnPart):
         return claims
 
     def _places(self, want: Want) -> tuple[int, int]:
-        """How many may be claimed: at once, and in advance. None in advance where others would lack them, or where what
-        is given back would have used up a rate.
-        """
+        """How many may be claimed: at once, and in advance."""
         begun, prefetched = want.begun, want.prefetched
         pause, limits = self._pause_of(want.name), want.limits
         if pause.is_paused(self._turn.now):
             return 0, 0
-        if limits != NO_LIMITS:
-            prefetched = 0
         total = min((most for most in (limits.total, pause.limit) if most is not None), default=None)
         if total is not None:
             query = "select count(*) from lamplighter_jobs where state = 'running' and name = ?"

@@ -314,7 +314,7 @@ MUTANTS = (
         TURN,
         "on RabbitMQ the direct lane publishes a job twice for two callers with one id",
         "stores/rabbitmq/store.py",
-        "if len(jobs) > 1 and len({job.id for job in jobs}) < len(jobs):",
+        "if len({job.id for job in jobs}) < len(jobs):",
         "if False:",
         test="tests/stores/rabbitmq/test_births.py::"
         "test_two_calls_with_one_id_in_one_turn_are_left_to_an_ordinary_turn",
@@ -407,9 +407,9 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a due job whose row another transaction holds is forgotten until the next poll",
-        "stores/postgresql/turn.py",
-        "        return claimed._replace(next_due={**claimed.next_due, **held_up}) if held_up else claimed\n",
-        "        return claimed\n",
+        "stores/tables/jobs.py",
+        "if want.name not in next_due and (again_at := self._held_up(want)) is not None:",
+        "if (again_at := None) is not None:",
         test="tests/whole/stores/postgresql/test_claims.py::"
         "test_a_due_job_that_another_holds_is_passed_over_and_looked_at_again_soon",
     ),
@@ -5606,8 +5606,8 @@ MUTANTS = (
         RATES,
         "what is claimed in advance costs a rate nothing",
         "stores/tables/jobs.py",
-        "        if limits != NO_LIMITS:\n            prefetched = 0\n",
-        "",
+        "one if one.limits == NO_LIMITS else one._replace(prefetched=0) for one in wants",
+        "one for one in wants",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_no_more_claims_than_the_rate_leaves_room_for",
     ),
     Mutant(
