@@ -98,8 +98,6 @@ class PeerWatcher:
 
     def hint(self, out: Outbox) -> None:
         """Send a hint if a turn has changed anything that may concern other processes."""
-        if not self.state.others:
-            return
         claimed = {moved.job.id for moved in out.transitions if moved.event == "job.claimed"}
         if out.hint or any(moved.event != "job.claimed" and moved.job.id not in claimed for moved in out.transitions):
             self.state.standing.hint(self.state.others)

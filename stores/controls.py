@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import UsageError, shown
 from ..messages.controls import ASK_BYTES_MAX
-from . import locks
-from .locks import identity
+from .locks import ClosedInChild, identity
 
 if TYPE_CHECKING:
     from .ports import Answer, Notifier
@@ -281,7 +280,7 @@ class _Caller:
         return b"\n" in part or len(self.asked) > ASK_BYTES_MAX
 
 
-_open: locks.ClosedInChild[_Counter, _Counter] = locks.ClosedInChild()
+_open: ClosedInChild[_Counter, _Counter] = ClosedInChild()
 
 
 def boot_file(folder: Path, boot: str, end: str) -> Path:

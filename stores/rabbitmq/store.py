@@ -130,7 +130,7 @@ class RabbitStore(Session, StoreParts):
             return None
         if boot not in state.own_boots or not all(map(self._may_bear, jobs)):
             return None
-        if len(jobs) > 1 and len({job.id for job in jobs}) < len(jobs):
+        if len({job.id for job in jobs}) < len(jobs):
             return None
         self._failpoints.at("store.turn.begin")
         self._failpoints.at("direct.begin")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -218,8 +217,8 @@ class OpenTurn(TurnRecord):
 
     def heads(self, about: Mapping[str, Any], groups: Sequence[str]) -> list[Any]:
         """The rows of `turns.HEADS` of some groups."""
-        rows = [self.connection.execute(turns.HEADS, {**about, "key": group}).fetchall() for group in groups]
-        return rows[0] if len(rows) == 1 else list(chain(*rows))
+        execute = self.connection.execute
+        return [row for group in groups for row in execute(turns.HEADS, {**about, "key": group}).fetchall()]
 
     def hold_group(self, name: str, group: str) -> bool:
         """Keep other turns from claims of a group with a limit, until this turn has ended; False if another does."""
