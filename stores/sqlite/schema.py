@@ -19,7 +19,7 @@ OLDEST = VERSION - len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], str] | None = None) -> str:
-    """Bring the file to `VERSION`, in one transaction.
+    """Bring the file to `VERSION`, in one transaction. A file of that version is only read.
 
     Args:
         busy_ms: how long to wait for it.
@@ -32,6 +32,10 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
         SchemaTooNew: a newer Lamplighter wrote the file; nothing is changed.
         StoreError: the file is older than `OLDEST`; nothing is changed.
     """
+    # Another process may keep the write lock for long, and the start of a runtime must not fail because of that.
+    named = "select 1 from lamplighter_store where store_id is not null"
+    if read_version(connection) == VERSION and connection.execute(named).fetchone():
+        return read_store_id(connection)
     begin_writing(connection, busy_ms)
     try:
         version = read_version(connection)

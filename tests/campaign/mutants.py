@@ -7414,6 +7414,14 @@ MUTANTS = (
         "test_an_error_that_passed_no_code_of_the_application_is_placed_by_its_own_frame",
     ),
     Mutant(
+        LANES,
+        "a runtime cannot start on a file while another process has the write lock",
+        "stores/sqlite/schema.py",
+        "if read_version(connection) == VERSION and connection.execute(named).fetchone():",
+        "if False:",
+        test="tests/stores/sqlite/test_store.py::test_a_file_is_opened_while_another_has_the_write_lock",
+    ),
+    Mutant(
         TURN,
         "a store whose making has failed midway is kept as far as it came",
         "stores/sqlite/schema.py",

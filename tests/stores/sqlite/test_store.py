@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -289,6 +290,19 @@ def test_a_lock_held_by_another_makes_a_turn_unavailable_and_changes_nothing(pat
 
     assert readable == 0
     assert put(store, new("a"))[0].state == "queued"
+    store.close()
+
+
+def test_a_file_is_opened_while_another_has_the_write_lock(path):
+    opened(path).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+
+        store = opened(path, busy_seconds_max=0.05)
+
+        with pytest.raises(StoreBusy, match="locked"):
+            put(store, new("a"))
+        other.execute("rollback")
     store.close()
 
 
