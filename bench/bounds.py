@@ -76,8 +76,8 @@ def _verdict(bound: dict[str, Any], measures: Measures) -> Verdict:
             other, inverse = measures.get(bound["relative_to"]), False
         else:
             other, inverse = measures.best_peer(measure, bound["ahead_of"]), figure.endswith(LOWER_IS_BETTER)
-        if other is None:
-            return Verdict(bound["figure"], said, None, None, "what it is compared with was not measured")
+        if not other or (inverse and not found):
+            return Verdict(bound["figure"], said, None, None, "what it is compared with was not measured, or is 0")
         found = other / found if inverse else found / other
     raw = measures.line(system, workload)["raw"]
     if bound.get("raw_at_least", 0) > (raw or 0):

@@ -82,7 +82,7 @@ def _own_rows(found: list[dict[str, Any]], workloads: tuple[str, ...], figure: s
     return [
         Row(WORKLOADS[workload].title, True, False, [("", measured[workload]["figures"][figure])])
         for workload in workloads
-        if workload in measured
+        if workload in measured and measured[workload]["figures"][figure] > 0
     ]
 
 
@@ -93,7 +93,8 @@ def _rows(found: list[dict[str, Any]], wanted: list[tuple[str, str, str]]) -> li
         dots = [
             (name, figures[system, workload]["figures"][figure])
             for name, workload, figure in wanted
-            if (system, workload) in figures
+            # A logarithmic axis has no place for the 0 of a workload that got nothing done in its time.
+            if (system, workload) in figures and figures[system, workload]["figures"][figure] > 0
         ]
         if dots:
             about = next(one for (name, _), one in figures.items() if name == system)
@@ -103,7 +104,7 @@ def _rows(found: list[dict[str, Any]], wanted: list[tuple[str, str, str]]) -> li
 
 def svg(plot: Plot, colours: dict[str, str]) -> str:
     """The picture as text."""
-    values = [value for row in plot.rows for _, value in row.dots if value > 0]
+    values = [value for row in plot.rows for _, value in row.dots]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values) * 1.05))
     high = max(high, low + 1)
     height = TOP + ROW * len(plot.rows) + BOTTOM

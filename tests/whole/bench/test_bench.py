@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
@@ -78,8 +79,11 @@ def test_the_page_takes_the_tables_of_a_run(tiny: dict[str, dict[str, Any]], tmp
     page = tmp_path / "performance.md"
     page.write_text((ROOT / "docs" / "performance.md").read_text("utf-8"), "utf-8")
     head = {"machine": about_machine(str(tmp_path)), "size": "tiny"}
+    lines = copy.deepcopy(tiny)
+    # On a busy machine a workload may get nothing done in its time.
+    lines["enqueue-1"]["figures"]["ratio"] = lines["processes-1"]["figures"]["per_second"] = 0.0
 
-    report.write([head, *tiny.values()], page)
+    report.write([head, *lines.values()], page)
 
     text = page.read_text("utf-8")
     assert "| drain by four worker threads |" in text
