@@ -439,14 +439,15 @@ def test_names_with_the_same_trouble_are_one_reason_with_the_first_of_them(runti
 def test_a_store_at_one_instant_is_seen_the_same_by_all_and_asks_its_boots_once(tmp_path, runtime, monkeypatch):
     file, rt = str(tmp_path / "jobs.db"), runtime()
     room, asked = FileControlClient(file), []
-    inspector, ask = inspector_of(readable_table(file, "list"), room, now=SystemClock().now), room.views
+    store, ask = readable_table(file, "list"), room.views
     monkeypatch.setattr(room, "views", lambda *given: asked.append(given) or ask(*given))
 
-    with inspector.at_one_instant() as there:
-        before = there.counts()
-        rt.jobs.queue("work")
-        assert there.counts().of == before.of
-        assert tuple(there.boots()) == there.overview().boots
+    with inspector_of(store, room, now=SystemClock().now, close=store.close) as inspector:
+        with inspector.at_one_instant() as there:
+            before = there.counts()
+            rt.jobs.queue("work")
+            assert there.counts().of == before.of
+            assert tuple(there.boots()) == there.overview().boots
 
-    assert inspector.counts().of["queued"].count == before.of["queued"].count + 1
+        assert inspector.counts().of["queued"].count == before.of["queued"].count + 1
     assert len(asked) == 1
