@@ -384,14 +384,19 @@ def test_a_schedule_is_run_now_paused_and_removed(page: Page) -> None:
     assert json.loads(page.get("/schedules", "as=json").body) == []
 
 
+def hidden(text: str) -> dict[str, object]:
+    """What the form of a page of a sweep sends on."""
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)
+    found: dict[str, object] = {name: unescape(value) for name, value in fields if name != "id"}
+    found["id"] = [unescape(value) for name, value in fields if name == "id"]
+    return found
+
+
 def confirm(page: Page, fields: dict[str, object]) -> dict[str, object]:
     """What the page asks before it does something to many."""
     response = page.post("/act/jobs", fields)
     assert response.status == 200, response.body.decode()
-    text = response.body.decode()
-    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)
-    found: dict[str, object] = {name: unescape(value) for name, value in hidden if name != "id"}
-    found["id"] = [unescape(value) for name, value in hidden if name == "id"]
+    found = hidden(response.body.decode())
     found["sure"] = fields["action"]
     return found
 
@@ -411,6 +416,30 @@ def test_all_that_match_are_requeued_after_their_number_was_shown(page: Page) ->
 
     assert "3 jobs of 3 done" in " ".join(response.body.decode().split())
     assert states(page, "name:mail+state:dead") == []
+
+
+def test_a_sweep_in_many_requests_says_in_each_what_its_first_form_said(
+    page: Page, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 1)
+    monkeypatch.setattr("lamplighter.web.pages.acts.SWEEP_SECONDS_MAX", -1.0)
+    form, told = (
+        confirm(page, {"which": "matching", "q": "state:dead name:mail", "action": "requeue", "reason": "up"}),
+        [],
+    )
+    while form:
+        answer = page.post("/act/jobs", form).body.decode()
+        told.append(" ".join(answer.split()).partition('polite">')[2].partition(" done.")[0])
+        form = hidden(answer) if "Go on" in answer else {}
+    acts: list[dict[str, object]] = []
+    runtime = Runtime(store)
+    runtime.subscribe(acts.append, ["operator.acted"])
+
+    with runtime:
+        pass
+
+    assert told == ["1 job of 3", "2 jobs of 3", "3 jobs of 3", "3 jobs of 3"]
+    assert [(act["by"], act["reason"]) for act in acts] == [("ada", "up")] * 3
 
 
 def test_a_number_that_has_changed_since_it_was_shown_stops_it(page: Page) -> None:
