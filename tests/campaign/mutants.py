@@ -151,6 +151,50 @@ MUTANTS = (
         test="tests/web/test_cells.py::test_a_list_of_related_jobs_says_so_where_it_has_not_all",
     ),
     Mutant(
+        SUPERVISION,
+        "where a request is to find a runtime that works, Django starts it after the answer",
+        "contrib/django/apps.py",
+        "            request_started.connect(_start_in_web)\n",
+        "            request_finished.connect(_start_in_web)\n",
+        also=(("contrib/django/apps.py", "import request_started\n", "import request_finished, request_started\n"),),
+        test="tests/contrib/django/test_processes.py::"
+        "test_a_process_that_works_too_has_started_before_its_first_request_is_answered",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a process that Flask's server forks after a request starts nothing",
+        "contrib/flask.py",
+        "if self._tried_in == pid or",
+        "if self._tried_in is not None or",
+        test="tests/whole/contrib/flask/test_extension.py::"
+        "test_a_forked_child_starts_with_its_first_request_whatever_that_asks_for",
+    ),
+    Mutant(
+        SIGHT,
+        "OpenTelemetry is told of a delay as of a wait",
+        "contrib/otel.py",
+        "job.record.claimed_at - job.record.run_at)",
+        "job.record.claimed_at - job.record.queued_at)",
+        test="tests/contrib/otel/test_metrics.py::test_a_job_has_waited_since_it_was_due_and_not_since_it_was_queued",
+    ),
+    Mutant(
+        SIGHT,
+        "of many attempts of a job a model is told the first",
+        "contrib/mcp.py",
+        "found.attempts[-ROWS_MAX:]",
+        "found.attempts[:ROWS_MAX]",
+        test="tests/contrib/mcp/test_tools.py::test_of_a_job_it_tells_the_last_attempts_and_the_end_of_its_story",
+    ),
+    Mutant(
+        PEOPLE,
+        "whoever logs in on the way to a search comes to all jobs",
+        "contrib/django/page.py",
+        "onward = asked.get_full_path() if",
+        "onward = asked.path if",
+        test="tests/contrib/django/test_page.py::"
+        "test_whoever_is_not_logged_in_is_sent_to_do_so_and_comes_back_to_the_page",
+    ),
+    Mutant(
         SIGHT,
         "findings of an audit that are shown count as not shown",
         "cli/audit.py",

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core import checks
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.test import Client, override_settings
 from django.urls import include, path
 from lamplighter.web.pages.routes import ROUTES
@@ -136,10 +136,13 @@ def test_the_admins_login_is_used_where_a_project_has_no_other(
     assert answer["Location"] == f"{where}?next=%2Fadmin%2Fjobs%2F"
 
 
-def test_whoever_is_not_logged_in_is_sent_to_do_so(ask: Any) -> None:
-    answer = ask("nobody", "")
+@pytest.mark.parametrize("page", ["", "jobs/~?name=..", "jobs?q=name%3Amail+state%3Adead&after=7"])
+def test_whoever_is_not_logged_in_is_sent_to_do_so_and_comes_back_to_the_page(ask: Any, page: str) -> None:
+    answer = ask("nobody", page)
 
-    assert (answer.status_code, answer["Location"]) == (303, "/accounts/login/?next=%2Fstaff%2Fjobs%2F")
+    login, _, query = answer["Location"].partition("?")
+    assert (answer.status_code, login) == (303, "/accounts/login/")
+    assert QueryDict(query).dict() == {"next": f"/staff/jobs/{page}"}
 
 
 def test_whoever_was_logged_out_before_a_form_was_sent_comes_back_to_the_overview(ask: Any) -> None:

@@ -6,12 +6,19 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from django.apps import apps as registry
+from django.conf import settings
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.core.signals import request_started
 from django.db import connection, connections
+from django.http import HttpResponse
+from django.test import Client, override_settings
+from django.urls import path
 from lamplighter import NotStarted
 
 JOIN_SECONDS_MAX = 15
@@ -140,10 +147,31 @@ def test_a_process_that_cannot_start_serves_its_request_and_starts_at_a_later_on
     web = elsewhere(tmp_path / "mounted-later" / "jobs.db")
     monkeypatch.setattr(apps, "configured_runtime", lambda: web)
 
-    request_started = apps._start_in_web
-    request_started()
+    apps._start_in_web()
     is_idle = web.boot is None
     (tmp_path / "mounted-later").mkdir()
-    request_started()
+    apps._start_in_web()
 
     assert is_idle and web.boot.share.works
+
+
+@pytest.mark.parametrize("work_in", ["web", "worker"])
+def test_a_process_that_works_too_has_started_before_its_first_request_is_answered(
+    elsewhere: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, work_in: str
+) -> None:
+    from lamplighter.contrib.django import apps
+
+    web, seen = elsewhere(), []
+    monkeypatch.setattr(apps, "configured_runtime", lambda: web)
+    urls = ModuleType("urls")
+    urls.urlpatterns = [path("", lambda request: HttpResponse(seen.append(web.boot)))]  # type: ignore[attr-defined]
+    own = {**settings.LAMPLIGHTER, "WORK_IN": work_in}
+
+    with override_settings(LAMPLIGHTER=own, ROOT_URLCONF=urls, ALLOWED_HOSTS=["testserver"], MIDDLEWARE=[]):
+        registry.get_app_config("lamplighter").ready()
+        try:
+            Client().get("/")
+        finally:
+            request_started.disconnect(apps._start_in_web)
+
+    assert [boot is not None and boot.share.works for boot in seen] == [work_in == "web"]

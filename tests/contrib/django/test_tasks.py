@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,6 +118,24 @@ def test_a_task_is_tried_as_often_as_its_backend_says(shop: None, probes: Any) -
         result = ended(probes.refuse.enqueue())
 
     assert (result.status, result.attempts, len(result.errors)) == ("FAILED", 2, 2)
+
+
+def test_an_attempt_whose_process_was_killed_is_one_of_a_worker_and_no_error(shop: None, probes: Any) -> None:
+    from lamplighter.contrib.django import jobs, runtime
+
+    forget_handlers(runtime)
+    with override_settings(TASKS={"default": {**BACKEND, "OPTIONS": {"MAX_ATTEMPTS": 2, "BACKOFF": [0]}}}):
+        task_backends["default"].add_handlers(jobs)
+        result = ended(probes.refuse.enqueue())
+    with contextlib.closing(sqlite3.connect(runtime.address)) as store, store:
+        told = "update lamplighter_attempts set outcome = 'interrupted', boot = 'killed', claimed_at = 1, error = null "
+        store.execute(f"{told}, traceback = null where job_id = ? and claim_no = 1", (result.id,))
+
+    result.refresh()
+
+    assert [error.exception_class for error in result.errors] == [probes.Refused]
+    assert (result.attempts, result.worker_ids[0]) == (2, "killed")
+    assert result.started_at.year == 1970 < result.last_attempted_at.year
 
 
 def test_signals_are_sent_when_a_task_is_queued_begun_and_ended(probes: Any) -> None:

@@ -95,13 +95,14 @@ def test_an_attempt_that_fails_is_timed_with_what_went_wrong(rt, recorder, meter
     assert running.attributes == PROCESS | MAIL | {"error.type": wrong}
 
 
-def test_a_job_that_was_claimed_before_it_was_due_has_waited_for_nothing(meters):
-    job = Job(born(new("j", run_at=1_000.0), 1)._replace(claimed_at=400.0))
+@pytest.mark.parametrize(("claimed_at", "waited"), [(400.0, 0.0), (1_007.0, 7.0)])
+def test_a_job_has_waited_since_it_was_due_and_not_since_it_was_queued(meters, claimed_at, waited):
+    job = Job(born(new("j", queued_at=100.0, run_at=1_000.0), 1)._replace(claimed_at=claimed_at))
 
     Measures(meters.provider).begun(job)
 
-    (waited,) = meters.points("lamplighter.job.wait")
-    assert (waited.count, waited.sum) == (1, 0.0)
+    (found,) = meters.points("lamplighter.job.wait")
+    assert (found.count, found.sum) == (1, waited)
 
 
 def test_a_call_that_raises_is_counted_with_what_went_wrong(rt, meters, monkeypatch):

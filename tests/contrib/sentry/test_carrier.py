@@ -16,12 +16,15 @@ from lamplighter import Cancel, Discard, Job, Runtime, Snooze
 from lamplighter.contrib.sentry import CAPTURED_MAX, Lines, SentryCarrier
 from lamplighter.errors import MissingExtra
 from lamplighter.log.log_line import LogLine
+from lamplighter.stores.transitions import born
 from lamplighter.testing import Inline
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.integrations.threading import ThreadingIntegration
 from sentry_sdk.transport import Transport
+
+from support.conformance.kit import new
 
 
 class Kept(Transport):
@@ -301,6 +304,21 @@ def test_a_jobs_transaction_continues_the_trace_in_which_it_was_queued(app: Any,
         assert span["data"]["messaging.message.body.size"] == 11
     assert processed["data"]["messaging.message.retry.count"] == 0
     assert processed["data"]["messaging.message.receive.latency"] >= 0
+
+
+@pytest.mark.parametrize(("claimed_at", "waited"), [(400.0, 0.0), (1_007.0, 7_000.0)])
+def test_a_page_of_queues_has_the_wait_since_a_job_was_due_in_milliseconds(
+    sent: Kept, monkeypatch: pytest.MonkeyPatch, claimed_at: float, waited: float
+) -> None:
+    monkeypatch.setattr(Job, "cancel_reason", None)
+    record = born(new("j", queued_at=100.0, run_at=1_000.0, data='"\u00e9"'), 1)
+
+    with SentryCarrier().around(Job(record._replace(claimed_at=claimed_at, attempt=3))):
+        pass
+
+    ((processed,),) = [event["spans"] for event in sent.transactions]
+    data = {name.removeprefix("messaging.message."): value for name, value in processed["data"].items()}
+    assert data.items() >= {"receive.latency": waited, "retry.count": 2, "body.size": 4}.items()
 
 
 def test_what_a_schedule_queues_begins_a_trace(sent: Kept) -> None:
