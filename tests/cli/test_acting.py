@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -300,10 +301,21 @@ def test_of_failures_that_have_come_since_they_were_counted_none_is_requeued(fil
     assert states(file) == {"dead0": "queued", "dead1": "dead"}
 
 
-def test_a_sweep_leaves_what_is_in_another_state_by_then(runtime, recorder, file, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("others", "code", "told"),
+    [
+        (["never"], 0, "cancelled 1 job; 1 job had changed meanwhile\n"),
+        ([], 1, "cancelled 0 jobs; 1 job had changed meanwhile\n"),
+    ],
+    ids=["one is done", "none is done"],
+)
+def test_a_sweep_leaves_what_is_in_another_state_by_then(
+    runtime, recorder, file, capsys, monkeypatch, others, code, told
+):
     rt = runtime()
     rt.jobs.queue("sleeps", id="soon")
-    rt.jobs.queue("nobody", id="never")
+    for other in others:
+        rt.jobs.queue("nobody", id=other)
 
     sweep = Operator.sweep
 
@@ -315,11 +327,23 @@ def test_a_sweep_leaves_what_is_in_another_state_by_then(runtime, recorder, file
     # The sweep begins once the jobs have been found, and before any turn.
     monkeypatch.setattr(Operator, "sweep", start)
 
-    assert main(["jobs", "cancel", "--where", "state:queued", "--yes"]) == 0
+    assert main(["jobs", "cancel", "--where", "state:queued", "--yes"]) == code
 
-    assert capsys.readouterr().out == "cancelled 1 job; 1 job had changed meanwhile\n"
-    assert states(file) == {"soon": "running", "never": "cancelled"}
+    assert capsys.readouterr().out == told
+    assert states(file) == {"soon": "running", **dict.fromkeys(others, "cancelled")}
     rt.jobs.cancel("soon")
+
+
+def test_a_sweep_says_of_how_many_jobs_another_one_holds_the_unique_key(runtime, file, capsys):
+    with runtime() as rt:
+        rt.jobs.queue("work", id="first", unique="key")
+        rt.jobs.cancel("first")
+        rt.jobs.queue("work", id="second", unique="key")
+
+    assert main(["jobs", "requeue", "--where", "state:cancelled", "--yes"]) == 1
+
+    assert capsys.readouterr().out == "requeued 0 jobs; of 1 job another one holds the unique key\n"
+    assert states(file) == {"first": "cancelled", "second": "queued"}
 
 
 @pytest.mark.parametrize(("answer", "code", "state"), [("y\n", 0, "queued"), ("n\n", 1, "dead"), ("", 1, "dead")])
@@ -755,6 +779,110 @@ def test_a_name_that_nobody_knows_is_paused_and_said_to_be_unknown(file, dead, c
     printed = capsys.readouterr()
     assert "did you mean 'fails'?" in printed.err
     assert printed.out == "no job of fials is started until it is resumed\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        ("jobs requeue dead0 dead1 dead0", ["dead0 is queued", "dead1 is queued"]),
+        ("jobs cancel waits waits", ["waits is cancelled"]),
+        ("jobs forget dead0 dead0 --yes", ["dead0 is removed"]),
+        ("jobs requeue dead0 dead0 --dry-run", ["would requeue dead0, which is dead"]),
+        ("jobs cancel waits waits --dry-run", ["would cancel waits, which is queued"]),
+        ("jobs forget dead0 dead0 --dry-run", ["would forget dead0, which is dead"]),
+    ],
+)
+def test_a_job_that_is_named_twice_is_acted_on_once(runtime, file, dead, capsys, words, out):
+    dead(2)
+    assert main(["queue", "nobody", "--id", "waits"]) == 0
+    capsys.readouterr()
+
+    assert main(words.split()) == 0
+
+    printed = capsys.readouterr()
+    assert (printed.out.splitlines(), printed.err) == (out, "")
+
+
+TOLD: list[tuple[str, str, dict[str, Any]]] = [
+    ("jobs requeue dead0", "dead0 is queued", {"action": "requeue", "id": "dead0", "name": "fails", "state": "queued"}),
+    (
+        "jobs requeue --where state:dead --yes",
+        "requeued 2 jobs",
+        {
+            "action": "requeue",
+            "matching": {"count": 2, "is_capped": False},
+            "asked": 2,
+            "done": 2,
+            "changed": 0,
+            "refused": 0,
+        },
+    ),
+    (
+        "jobs cancel waits",
+        "waits is cancelled",
+        {"action": "cancel", "id": "waits", "name": "nobody", "state": "cancelled"},
+    ),
+    (
+        "jobs reprioritize waits 5",
+        "waits has priority 5",
+        {"action": "reprioritize", "id": "waits", "name": "nobody", "priority": 5},
+    ),
+    (
+        "jobs copy dead0 --id copy",
+        "copy",
+        {"action": "copy", "id": "copy", "name": "fails", "state": "queued", "is_new": True},
+    ),
+    ("jobs signal waits go", "waits has signal 'go'", {"action": "signal", "id": "waits", "signal": "go"}),
+    ("jobs forget dead0 --yes", "dead0 is removed", {"action": "forget", "id": "dead0"}),
+    (
+        "names pause fails --until 2099-01-01 --utc",
+        "no job of fails is started until 2099-01-01 00:00:00Z",
+        {"action": "pause", "name": "fails", "until": 4070908800.0},
+    ),
+    ("names resume nobody", "jobs of nobody are started again", {"action": "resume", "name": "nobody"}),
+    (
+        "names limit fails 3",
+        "at most 3 jobs of fails may run at once",
+        {"action": "limit", "name": "fails", "most": 3},
+    ),
+    (
+        "names limit fails none",
+        "as many jobs as its handlers take of fails may run at once",
+        {"action": "limit", "name": "fails", "most": None},
+    ),
+    (
+        "schedules pause fails --key nightly",
+        "the slots of {id} pass until it is resumed",
+        {"action": "pause", "schedule": "{id}"},
+    ),
+    ("schedules resume {id}", "{id} fires again", {"action": "resume", "schedule": "{id}"}),
+    ("schedules remove {id} --yes", "{id} is removed", {"action": "remove", "schedule": "{id}"}),
+    (
+        "queue fails 7 --id new",
+        "new",
+        {"action": "queue", "id": "new", "name": "fails", "state": "queued", "is_new": True},
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "text", "view"), TOLD, ids=[words for words, *_ in TOLD])
+def test_an_act_tells_people_and_programs_what_it_has_done(runtime, file, dead, tmp_path, capsys, words, text, view):
+    dead(2)
+    with runtime() as rt:
+        rt.jobs.queue("nobody", id="waits")
+        rt.jobs.pause("nobody")
+        schedule = rt.scheduler.add("fails", "@yearly", key="nightly", durable=True)
+    again = str(shutil.copy(file, tmp_path / "again.db"))
+    given = words.replace("{id}", schedule).split()
+
+    assert main(given) == main([*given, "--json", "-s", again]) == 0
+
+    people, programs = capsys.readouterr().out.splitlines()
+    assert people == text.replace("{id}", schedule)
+    assert json.loads(programs) == {
+        **{field: schedule if value == "{id}" else value for field, value in view.items()},
+        "is_done": True,
+    }
 
 
 DRY = [

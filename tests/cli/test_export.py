@@ -29,6 +29,7 @@ def filled(runtime, recorder) -> None:
         rt.jobs.add_handler("fails", failing, max_attempts=1)
         rt.jobs.queue("work", 'ä, "b"\n', id="a")
         rt.jobs.queue("fails", {"to": "ada"}, id="b")
+        rt.jobs.queue("nobody", id="c", expires=3600)
         rt.scheduler.add("nobody", "@every 1s", key="often", durable=True)
         recorder.wait_for("slot.fired")
         recorder.wait_for("job.dead")
@@ -117,7 +118,7 @@ def assert_same_times(json_rows, csv_rows, times):
 
 def test_times_in_csv_are_in_utc_wherever_the_machine_is(zone, filled, capsys):
     for what, times in (
-        ("jobs", {"queued_at", "run_at", "claimed_at", "ended_at"}),
+        ("jobs", {"queued_at", "run_at", "claimed_at", "ended_at", "expires_at"}),
         ("slots", {"slot", "last"}),
         ("tallies", {"start"}),
     ):
