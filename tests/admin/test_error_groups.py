@@ -136,3 +136,20 @@ def test_failures_are_the_dead_that_failed_by_themselves_and_what_is_tried_again
     assert (found(), found("work"), found("nobody")) == (every, every[1:], [])
     monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", 2)
     assert found() == every[:3]
+
+
+def test_a_job_that_has_failed_and_runs_again_is_one_that_is_tried_again(runtime, recorder, tmp_path) -> None:
+    def work(job):
+        if job.attempt == 1:
+            raise ValueError("no")
+        job.sleep(60)
+
+    rt = runtime()
+    rt.jobs.add_handler("work", work, backoff=[0.0])
+    rt.jobs.queue("work")
+    recorder.wait_for("job.started", count=2)
+
+    with readable_table(str(tmp_path / "jobs.db"), "list").snapshot() as seen:
+        (group,) = grouped(failures(seen, None))
+
+    assert (group.name, group.dead, group.failing, group.error) == ("work", 0, 1, "ValueError: no")

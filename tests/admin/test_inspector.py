@@ -199,25 +199,26 @@ def test_a_job_tells_what_it_waits_for_and_what_waits_for_it(runtime, inspector)
     assert inspector.jobs(JobQuery(states=(JobState.QUEUED,)), limit=1).jobs[0].id == whole.id
 
 
-@pytest.mark.parametrize(("count", "has_more"), [(2, False), (3, True)])
-def test_a_page_that_is_just_full_does_not_say_that_there_are_more(
-    runtime, inspector, monkeypatch, file, count, has_more
+@pytest.mark.parametrize("more", [None, "parents", "waiting", "children"])
+def test_only_of_the_kind_of_which_there_are_more_than_a_page_shows_it_is_said(
+    runtime, inspector, monkeypatch, file, more
 ):
     monkeypatch.setattr(looks, "CHILDREN_MAX", 2)
     monkeypatch.setattr(looks, "LINKED_MAX", 2)
+    count = {kind: 2 + (kind == more) for kind in ("parents", "waiting", "children")}
     rt = runtime()
-    parents = [rt.jobs.queue("nobody", id=f"parent{n}") for n in range(count)]
+    parents = [rt.jobs.queue("nobody", id=f"parent{n}") for n in range(count["parents"])]
     rt.jobs.queue("nobody", id="middle", after=parents)
-    for n in range(count):
+    for n in range(count["waiting"]):
         rt.jobs.queue("nobody", id=f"waits{n}", after="middle")
     with closing(SqliteStore(file)) as store:
         store.open()
-        put(store, *(new(f"child{n}", root_id="middle") for n in range(count)))
+        put(store, *(new(f"child{n}", root_id="middle") for n in range(count["children"])))
 
     page = inspector.job("middle")
 
-    assert (len(page.parents), len(page.waiting), len(page.children)) == (2, 2, 2)
-    assert (page.has_more_parents, page.has_more_waiting, page.has_more_children) == (has_more,) * 3
+    assert [len(getattr(page, kind)) for kind in count] == [2, 2, 2]
+    assert [kind for kind in count if getattr(page, f"has_more_{kind}")] == ([] if more is None else [more])
 
 
 def test_a_count_that_has_not_looked_at_all_is_no_exact_one(runtime, inspector, monkeypatch):

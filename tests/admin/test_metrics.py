@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from lamplighter.admin import metrics
 from lamplighter.admin.inspector import inspector_of, readable_table
-from lamplighter.admin.metrics import KINDS, OTHER, Distribution, MetricKind, metrics_of
+from lamplighter.admin.metrics import KINDS, OTHER, Distribution, Metric, MetricKind, metrics_of
 from lamplighter.admin.operator import Operator
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.tallies import BOUNDS, EVER, OTHERS, Tally
+from lamplighter.messages.views import Abandoned, Health
 from lamplighter.stores.sqlite.store import SqliteStore
+
+from .boots import a_boot, a_handler, a_view, an_actor
+from .kit import a_lane
 
 NOW = 1_800_000_000.0
 
@@ -83,6 +87,42 @@ def test_a_thread_that_hangs_is_no_busy_lane(runtime, recorder, path):
     way_out.set()
 
     assert [now[kind]["hangs",] for kind in (metrics.LANES, metrics.BUSY, metrics.ABANDONED)] == [2, 0, 1]
+
+
+def test_what_boots_say_is_added_up_and_of_waits_the_longest_is_told():
+    handlers, hung = (
+        (a_handler(concurrency=2),),
+        Abandoned(job_id="j", job_name="work", lane=1, why="it hangs", seconds=1.0, stack=""),
+    )
+    boots = [
+        a_boot(
+            a_view(
+                handlers=handlers,
+                lanes=(a_lane("j", job_name="work"), a_lane("k", job_name="work", abandoned="it hangs")),
+                health=Health(status="green", reasons=(), boot=boot, abandoned=(hung,), log_dropped=3),
+                actors=(
+                    an_actor(incarnation=3, mailbox=2, oldest_seconds=oldest),
+                    an_actor(name="handler:other", mailbox=4, oldest_seconds=None),
+                ),
+            ),
+            boot=boot,
+        )
+        for boot, oldest in (("b1", 5.0), ("b2", 7.0))
+    ]
+    found = {kind: Metric(kind, {}) for kind in KINDS}
+
+    metrics._add_boots(metrics._Adding(found, str), [*boots, a_boot(condition="silent")])
+
+    assert {kind: metric.values for kind, metric in found.items() if metric.values} == {
+        metrics.BOOTS: {("answers",): 2, ("silent",): 1},
+        metrics.LANES: {("work",): 4},
+        metrics.BUSY: {("work",): 2},
+        metrics.ABANDONED: {("work",): 2},
+        metrics.RESTARTS: {("handler",): 4},
+        metrics.MAIL: {("handler",): 12},
+        metrics.MAIL_AGE: {("handler",): 7.0},
+        metrics.DROPPED: {(): 6},
+    }
 
 
 def test_the_store_itself_is_measured_by_all_that_was_ever_written(runtime, path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -293,6 +294,37 @@ def test_a_schedule_that_the_store_keeps_needs_no_process_to_declare_it(runtime,
         "kept": False,
         "declared": True,
     }
+
+
+def test_times_are_those_of_this_machine_and_with_utc_those_of_utc(zone, filled, file, capsys):
+    Operator(file, by="ada", via="test").pause("mail")
+    assert main(["errors", "list", "--json"]) == 0
+    group = objects(capsys)[0]["id"]
+    zones = {}
+    for command in (
+        "jobs show f0",
+        f"errors show {group}",
+        "names show mail",
+        "names pause mail --until +2h",
+        "schedules list",
+        "schedules next",
+        "schedules explain mail --key daily",
+        "runtimes show 1",
+        "top --once",
+    ):
+        for more in ("", " --utc"):
+            main(f"{command}{more}".split())
+            said = capsys.readouterr().out
+            zones[command, more] = {*re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d([-+Z:\d]*)", said)}
+
+    for (command, more), found in zones.items():
+        assert (command, more, bool(found), "Z" in found, found <= {"Z"}) == (
+            command,
+            more,
+            True,
+            more != "",
+            more != "",
+        )
 
 
 def test_a_store_that_is_not_there_exits_with_3(file, capsys):

@@ -46,6 +46,15 @@ def test_programs_get_numbers(store, capsys):
     assert all(line["stats"]["ran"]["p99"] > 0 for line in lines if line["stats"]["attempts"])
 
 
+def test_times_are_those_of_this_machine_and_with_utc_those_of_utc(zone, store, capsys):
+    assert main(["stats", "mail", "-s", store, "--by", "time"]) == 0
+    assert main(["stats", "mail", "-s", store, "--by", "time", "--utc"]) == 0
+
+    times = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("time ")]
+    local, utc = (line.split()[1] for line in (times[0], times[-1]))
+    assert ("Z" in local, utc[-1]) == (False, "Z")
+
+
 def test_a_name_of_which_nothing_is_known_exits_with_1(store, capsys):
     assert main(["stats", "unknown", "-s", store]) == 1
 

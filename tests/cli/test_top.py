@@ -52,6 +52,17 @@ def test_names_are_sorted_by_what_waits(runtime, tmp_path, capsys) -> None:
     assert said.index("\nmany ") < said.index("\nfew ")
 
 
+def test_of_many_names_the_first_are_those_of_the_order_that_was_asked_for(runtime, tmp_path, capsys) -> None:
+    rt = runtime(start=False)
+    rt.start(work=False)
+    rt.jobs.queue_many([(f"tenant-{number:03}", number) for number in (*range(60), 59)])
+
+    assert main(["top", "--store", str(tmp_path / "jobs.db"), "--once", "--sort", "ready"]) == 0
+
+    names = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("tenant-")]
+    assert (names[:2], len(names)) == ([["tenant-059", "2"], ["tenant-000", "1"]], 50)
+
+
 def test_what_cannot_be_is_refused(tmp_path, capsys) -> None:
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--once"]) == 3
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--every", "0"]) == 2

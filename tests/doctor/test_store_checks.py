@@ -197,11 +197,21 @@ def test_a_file_of_which_much_is_empty_is_noted(path, runtime):
     assert "vacuum" in finding.remedy
 
 
-def test_ended_jobs_that_retention_should_have_removed_are_told(path, runtime, recorder):
-    rt = runtime()
-    rt.jobs.add_handler("work", lambda job: None)
-    rt.jobs.queue("work")
-    recorder.wait_for("job.done")
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("done", "done jobs are to be kept for 24 h 0 min, and the oldest is 2 d 0 h older"),
+        ("cancelled", "cancelled jobs are to be kept for 24 h 0 min, and the oldest is 2 d 0 h older"),
+        ("dead", "dead jobs are to be kept for 2 d 0 h, and the oldest is 24 h 0 min older"),
+    ],
+)
+def test_ended_jobs_that_retention_should_have_removed_are_told(path, runtime, recorder, state, says):
+    rt = runtime(keep_dead_seconds=2 * DAY)
+    rt.jobs.add_handler("work", lambda job: job.data["dead"] if state == "dead" else None, max_attempts=1)
+    job = rt.jobs.queue("work", {}, delay=3600 if state == "cancelled" else 0)
+    if state == "cancelled":
+        rt.jobs.cancel(job)
+    recorder.wait_for(f"job.{state}")
 
     well = found(path, "store.bloat")
     change(path, "update lamplighter_jobs set ended_at = ended_at - :days", days=3 * DAY)
@@ -209,7 +219,7 @@ def test_ended_jobs_that_retention_should_have_removed_are_told(path, runtime, r
 
     assert levels(well) == ["ok"]
     assert finding.level == "warning"
-    assert finding.evidence == "done jobs are to be kept for 24 h 0 min, and the oldest is 2 d 0 h older"
+    assert finding.evidence == says
 
 
 def test_how_long_jobs_are_kept_is_unknown_only_while_a_runtime_lives(path, runtime):

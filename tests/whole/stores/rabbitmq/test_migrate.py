@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,16 @@ def test_unique_keys_are_dropped_only_when_told_to(tmp_path: Path, url: str, cap
     assert main(["migrate", "--drop-unique", str(file), url]) == 0
 
 
-def test_a_pause_moves_and_none_of_its_jobs_is_started(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize("until", [None, datetime(2099, 1, 1, tzinfo=UTC)])
+def test_a_pause_moves_with_its_end_and_none_of_its_jobs_is_started(tmp_path: Path, url: str, until, capsys) -> None:
     file, ran, done = tmp_path / "jobs.db", [], threading.Event()
     with Runtime(file) as old:
         old.jobs.queue("stopped")
         old.jobs.queue("open")
-        old.jobs.pause("stopped", by="ada", reason="it fails")
+        old.jobs.pause("stopped", by="ada", reason="it fails", until=until)
 
     assert main(["migrate", str(file), url]) == 0
+    assert "and 1 pause from " in capsys.readouterr().out
     with Runtime(url) as new:
         for name in ("stopped", "open"):
             new.jobs.add_handler(name, lambda job: (ran.append(job.name), done.set()))
@@ -80,6 +83,9 @@ def test_a_pause_moves_and_none_of_its_jobs_is_started(tmp_path: Path, url: str)
         assert new.jobs.counts("stopped")["queued"] == 1
         (pause,) = new.current_boot.get().store.jobs.pauses()
     assert (ran, pause.name, pause.by, pause.reason) == (["open"], "stopped", "ada", "it fails")
+    assert pause.until == (None if until is None else until.timestamp())
+    with Runtime(file) as old:
+        assert old.current_boot.get().store.jobs.pauses() == []
 
 
 def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, url: str) -> None:
