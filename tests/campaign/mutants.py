@@ -196,6 +196,23 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "the summary of an audit counts only the findings that are kept",
+        "history/audit/audit.py",
+        "_counted(number + self.more.get(kind, 0), kind)",
+        "_counted(number, kind)",
+        test="tests/history/audit/test_audit.py::test_findings_that_are_too_many_to_be_kept_are_counted_all_the_same",
+    ),
+    Mutant(
+        SIGHT,
+        "what dies after the last move of a queued job is not told of it",
+        "history/trace/job.py",
+        'math.inf if state in ("queued", "running") else',
+        'math.inf if state == "running" else',
+        test="tests/history/trace/test_biography.py::"
+        "test_a_death_after_its_last_move_is_told_of_a_job_that_has_not_ended",
+    ),
+    Mutant(
+        SIGHT,
         "findings of an audit that are shown count as not shown",
         "cli/audit.py",
         "hidden = len(report.findings) - SHOWN_MAX",

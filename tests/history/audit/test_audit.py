@@ -742,13 +742,14 @@ def test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between():
     assert "fired twice" in kinds(audited(story.lines))
 
 
-def test_a_slot_that_passed_unmentioned_is_found():
-    story = fired(fired(added(), 1010.0), 1030.0)
+@pytest.mark.parametrize(("passed", "others"), [(1, ""), (2, " and 1 after it"), (3, " and 2 after it")])
+def test_a_slot_that_passed_unmentioned_is_found(passed, others):
+    story = fired(fired(added(), 1010.0), 1020.0 + 10 * passed)
 
     (finding,) = audited(story.lines).findings
 
     assert finding.kind == "slot without an account"
-    assert "slot 1020.0 of schedule s neither fired nor was skipped" in finding.says
+    assert finding.says == f"slot 1020.0 of schedule s{others} neither fired nor was skipped"
 
 
 def test_a_slot_that_another_host_tells_of_later_is_accounted_for():
@@ -979,6 +980,22 @@ def test_a_summary_counts_what_is_missing(lines, says):
     report = audited(without(story.lines, *(3, 5)[:lines]))
 
     assert report.summary.startswith(says)
+
+
+def test_findings_that_are_too_many_to_be_kept_are_counted_all_the_same(monkeypatch):
+    story = Story()
+    for number in range(4):
+        story.said("job.fenced", job_id=f"j{number}", claim_no=5, claim_no_now=1)
+    whole = audited(story.lines)
+    (kind,) = set(kinds(whole))
+
+    for kept in (4, 3, 1):
+        monkeypatch.setattr("lamplighter.history.replay.findings.FINDINGS_KEPT_MAX", kept)
+        report = audited(story.lines)
+
+        assert (len(report.findings), report.more) == (kept, {kind: 4 - kept} if kept < 4 else {})
+        assert (report.count, report.summary) == (whole.count, whole.summary)
+    assert whole.summary.startswith(f"not well: 4 {kind}; in 0 jobs, ")
 
 
 def test_an_unknown_event_of_a_newer_version_is_passed_over():

@@ -174,6 +174,19 @@ def test_the_death_of_an_actor_that_held_it_is_told_with_the_message_that_killed
     assert told.index(f"{child}/1 DIED over Run 17 of x: MemoryError(); 3 messages waited") == 3
 
 
+@pytest.mark.parametrize("child", ["handler:n", "broker"])
+@pytest.mark.parametrize(("ways", "is_told"), [(1, True), (2, True), (3, False)])
+def test_a_death_after_its_last_move_is_told_of_a_job_that_has_not_ended(tmp_path, child, ways, is_told):
+    story = Story()
+    for move in [("queued", None, 0, 0), ("claimed", "queued", 1, 0), ("done", "running", 1, 1)][:ways]:
+        story.move(*move)
+    story.said("actor.crashed", child=child, child_incarnation=1, reason="MemoryError()")
+
+    told = said(life_of(tmp_path, story.lines, "j"))
+
+    assert (f"{child}/1 DIED: MemoryError()" in told) == is_told
+
+
 def test_the_death_of_an_actor_that_had_nothing_to_do_with_it_is_not(tmp_path):
     job_id = a_job("bad")
     lines = crash(list(clean_run().lines), job_id, child="handler:good")
