@@ -307,7 +307,7 @@ def test_of_failures_that_have_come_since_they_were_counted_none_is_requeued(fil
         (["never"], 0, "cancelled 1 job; 1 job had changed meanwhile\n"),
         ([], 1, "cancelled 0 jobs; 1 job had changed meanwhile\n"),
     ],
-    ids=["one is done", "none is done"],
+    ids=["some", "none"],
 )
 def test_a_sweep_leaves_what_is_in_another_state_by_then(
     runtime, recorder, file, capsys, monkeypatch, others, code, told

@@ -397,6 +397,7 @@ def test_each_line_about_a_name_says_what_its_head_says(monkeypatch: pytest.Monk
         ((), True, "", "the store, until it is removed"),
         (("b1", "b2"), False, "", "b1, b2"),
     ],
+    ids=["unknown", "nobody", "durable", "two"],
 )
 def test_who_declares_a_schedule_is_none_only_where_each_has_answered(
     declared_by: Any, is_durable: bool, what: str, by: str

@@ -204,6 +204,7 @@ def test_a_file_of_which_much_is_empty_is_noted(path, runtime):
         ("cancelled", "cancelled jobs are to be kept for 24 h 0 min, and the oldest is 2 d 0 h older"),
         ("dead", "dead jobs are to be kept for 2 d 0 h, and the oldest is 24 h 0 min older"),
     ],
+    ids=["done", "cancelled", "dead"],
 )
 def test_ended_jobs_that_retention_should_have_removed_are_told(path, runtime, recorder, state, says):
     rt = runtime(keep_dead_seconds=2 * DAY)
