@@ -16,6 +16,7 @@ from lamplighter.admin import inspector as looks
 from lamplighter.admin.inspector import Inspector, inspector_at, inspector_of, readable_table
 from lamplighter.admin.operator import Operator
 from lamplighter.environment.clock import SystemClock
+from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.codec import encode_own
@@ -133,6 +134,19 @@ def test_names_are_listed_some_at_a_time_and_of_one_only_that_is_counted(runtime
         ["tenant-3"],
         ["tenant-4"],
     ]
+
+
+def test_a_name_that_only_a_dead_runtime_handles_is_none_that_is_known(runtime, inspector, file):
+    with runtime() as rt:
+        rt.jobs.queue("work")
+    with closing(SqliteStore(file)) as store:
+        store.open()
+        with store.turn("gone", 0.0) as turn:
+            turn.boots.register(BootRecord("gone", 1, "h", 1.0, None, ("work", "ghost")))
+    Path(f"{file}-boots", "gone.lock").touch()
+
+    assert [(name.name, name.is_parked) for name in inspector.names()] == [("work", True)]
+    assert [boot.condition for boot in inspector.boots()] == ["dead"]
 
 
 def test_of_too_many_names_an_overview_says_that_there_are_more(runtime, inspector, monkeypatch):

@@ -174,6 +174,15 @@ def test_what_people_do_is_counted_too(runtime, path):
     assert sums[metrics.ENDED]["mail", "cancelled"] == 2
 
 
+def test_health_is_a_number_that_rises_as_a_store_gets_worse(runtime, path):
+    with runtime():
+        well = told(path)[metrics.STORE_HEALTH]
+    idle = told(path)[metrics.STORE_HEALTH]
+    Operator(path, by="ada", via="test").queue("mail")
+
+    assert (well, idle, told(path)[metrics.STORE_HEALTH]) == ({(): 0}, {(): 1}, {(): 2})
+
+
 def test_no_label_is_an_id(runtime, recorder, path):
     rt = runtime()
     rt.jobs.add_handler("works", lambda job: None)

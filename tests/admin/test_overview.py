@@ -122,6 +122,7 @@ def test_an_overview_sums_up_what_is_known():
         a_name("a", ready=DUE, running=DUE, oldest_ready=NOW - 5),
         a_name("b", ready=DUE, is_parked=True, oldest_ready=NOW - 9, running=Amount(count=1, is_capped=True)),
         a_name("c", ready=DUE, pause=a_pause(), oldest_ready=NOW - 9, scheduled=None),
+        a_name("d", oldest_ready=NOW - 2),
     ]
 
     seen = overview_of("app.db", WholeNames(names), [WELL], None, NOW)

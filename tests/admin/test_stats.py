@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter.admin.stats import quantile, stats_by_name, stats_by_start, stats_of
+from lamplighter.messages.outcomes import OutcomeKind
 from lamplighter.messages.tallies import BOUNDS, MINUTE, Tally
 
 
@@ -33,6 +34,14 @@ def test_a_snooze_and_an_interruption_are_no_failures_and_a_time_out_is_one():
     assert stats.waited is None
     assert stats.ran is not None
     assert (stats.ran.n, stats.ran.mean) == (19, pytest.approx(16.3 / 19))
+
+
+@pytest.mark.parametrize("outcome", [one.value for one in OutcomeKind])
+def test_an_attempt_has_failed_by_an_error_or_a_time_out_alone(outcome):
+    stats = stats_of([tally(f"ran.{outcome}", 2, seconds=1.0, at=1.0)])
+
+    assert stats.attempts == (0 if outcome == "interrupted" else 2)
+    assert stats.failed == (2 if outcome in ("failed", "discarded", "timed_out") else 0)
 
 
 def test_nothing_at_all_has_no_share_of_failures():

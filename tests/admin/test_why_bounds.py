@@ -70,6 +70,10 @@ SAYS: list[tuple[WaitContext, list[str]]] = [
     (situation(writes_after("b1", 2.0)), ["somebody else keeps the write lock of app.db for 2 s: no job can be taken"]),
     (situation(writes_after("b1", 2.0), a_boot("b2", view=a_view())), [NOTHING]),
     (
+        situation(writes_after("b1", 9.0), writes_after("b2", 3.0)),
+        ["somebody else keeps the write lock of app.db for 3 s: no job can be taken"],
+    ),
+    (
         situation(writes_after("b1", 3.0), lock_holder=LockHolder("process 5", 5)),
         ["process 5 keeps the write lock of app.db for 3 s: no job can be taken"],
     ),

@@ -428,6 +428,48 @@ def test_a_group_of_failures_is_requeued_whole_also_what_is_too_old_to_be_shown(
     assert set(states(file).values()) == {"queued"}
 
 
+@pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 1, 1), ("", 1, 1), ("y\n", 0, 0)])
+def test_a_schedule_is_removed_when_somebody_is_sure(runtime, file, capsys, monkeypatch, answer, code, left):
+    with runtime() as rt:
+        schedule = rt.scheduler.add("mail", "@yearly", key="yearly", durable=True)
+    words = ["schedules", "remove", "mail", "--key", "yearly"]
+    assert main([*words, "--no-input"]) == 2
+    answers(monkeypatch, answer)
+
+    assert main(words) == code
+
+    assert f"Remove the schedule {schedule}? [y/N] " in capsys.readouterr().err
+    with inspector_at(str(file)) as inspector:
+        assert len(inspector.schedules(limit=9)) == left
+
+
+@pytest.mark.parametrize(
+    "words", [["jobs", "requeue", "--where", "state:dead"], ["errors", "requeue", "GROUP"]], ids=["jobs", "errors"]
+)
+def test_a_delay_is_that_of_each_job_of_a_sweep(file, dead, capsys, words):
+    dead(2)
+    given = [group(capsys) if word == "GROUP" else word for word in words]
+
+    assert main([*given, "--yes", "--delay", "90"]) == 0
+
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("select state, due_in from lamplighter_jobs").fetchall() == [("queued", 90.0)] * 2
+
+
+def test_of_a_name_only_the_failures_of_the_group_are_requeued(runtime, recorder, file, capsys):
+    with runtime() as rt:
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        rt.jobs.queue_many([JobSpec(name="fails", data=data, id=data) for data in ("one", "other")])
+        recorder.wait_for("job.dead", count=2)
+    main(["errors", "list", "--json"])
+    groups = {one["sample"]: one["id"] for one in map(json.loads, capsys.readouterr().out.splitlines())}
+
+    assert main(["errors", "requeue", groups["other"], "--yes"]) == 0
+
+    assert capsys.readouterr().out == "requeued 1 job\n"
+    assert states(file) == {"one": "dead", "other": "queued"}
+
+
 REFUSED = [
     (["jobs", "requeue", "dead0", "nope"], 1, "no job 'nope'"),
     (["jobs", "requeue"], 2, "expected the ids of jobs, or --where QUERY"),

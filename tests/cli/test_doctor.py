@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from lamplighter.cli.doctor import _summary
 from lamplighter.cli.main import main
+from lamplighter.doctor.diagnosis import Diagnosis, Examination
 from lamplighter.doctor.examining import CHECKS
 
 
@@ -48,6 +50,22 @@ def test_programs_get_an_object_a_line(runtime, capsys):
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (line["check"], line["level"]) == ("names.parked", "warning")
     assert set(line) == {"check", "level", "evidence", "remedy"}
+
+
+@pytest.mark.parametrize(
+    ("levels", "says"),
+    [
+        ([], "nothing that is known is wrong"),
+        (["ok", "note"], "nothing that is known is wrong"),
+        (["unknown"], "nothing that is known is wrong; 1 thing could not be known"),
+        (["error", "unknown", "unknown"], "1 error; 2 things could not be known"),
+        (["warning", "error", "warning", "ok"], "1 error and 2 warnings"),
+    ],
+)
+def test_the_last_line_counts_what_is_wrong_and_what_is_not_known(levels, says):
+    findings = tuple(Diagnosis(check="clock", level=level, evidence="", remedy="") for level in levels)
+
+    assert _summary(Examination(at=0.0, store="app.db", unread=None, findings=findings)) == says
 
 
 def test_checks_are_listed(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -13,6 +14,12 @@ from typing import Any
 
 import pytest
 from lamplighter.cli.main import main
+from lamplighter.environment.clock import SystemClock
+from lamplighter.messages.schedules import SlotEntry
+from lamplighter.messages.tallies import EVER, MINUTE, Tally, start_of
+from lamplighter.stores.sqlite.store import SqliteStore
+
+from ..admin.test_exporting import a_schedule
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +177,56 @@ def test_what_cannot_be_written_is_said(filled, capsys, words, code, says):
     assert main(["export", *words]) == code
 
     assert says in capsys.readouterr().err
+
+
+@pytest.fixture
+def aged(file) -> None:
+    """A store with sums and slots of 30 and of 90 minutes ago, of two names."""
+    now = SystemClock().now()
+    with contextlib.closing(SqliteStore(str(file))) as store:
+        store.open()
+        with store.turn("b", now) as turn:
+            for name in ("mail", "report"):
+                turn.schedules.declare([a_schedule(name)._replace(name=name)])
+                for age in (30 * 60, 90 * 60):
+                    slot, start = now - age, start_of(MINUTE, now - age)
+                    turn.tallies.add([Tally(MINUTE, start, name, "done", 1), Tally(EVER, 0, name, "done", 1)])
+                    turn.schedules.fire(
+                        SlotEntry(
+                            schedule_id=name,
+                            slot=slot,
+                            last=slot,
+                            count=1,
+                            outcome="fired",
+                            reason=None,
+                            job_id=f"{name}-{age}",
+                        )
+                    )
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("tallies --per minute --from 1h", 2),
+        ("tallies --per minute --from 2h", 4),
+        ("tallies --per minute", 4),
+        ("tallies mail --per minute --from 1h", 1),
+        ("tallies --per ever", 2),
+        ("tallies --per hour", 0),
+        ("slots --from 1h", 2),
+        ("slots --from 2h", 4),
+        ("slots", 4),
+        ("slots --from 2h --to 1h", 2),
+        ("slots mail --from 2h", 2),
+        ("slots mail --from 1h", 1),
+    ],
+)
+def test_what_is_written_is_of_the_span_of_time_and_the_name_that_were_given(aged, capsys, words, count):
+    assert main(["export", *words.split(), "--json"]) == (0 if count else 1)
+    assert len(capsys.readouterr().out.splitlines()) == count
+
+    assert main(["export", *words.split(), "--csv"]) == (0 if count else 1)
+    assert len(table(capsys)) == count
 
 
 @pytest.mark.parametrize("words", [["jobs"], ["jobs", "--json", "--csv"]])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from lamplighter.cli.main import main
 from lamplighter.stores.presence import FilePresence
+
+from ..faults.kit import eventually
 
 PATIENT = ("--timeout", "15")
 
@@ -75,6 +79,21 @@ def test_the_dead_are_passed_over_and_where_none_lives_nobody_is_well(runtime, s
     assert codes == [1, 1, 1]
     no_such = f"no such runtime lives on {store}"
     assert capsys.readouterr().out.splitlines() == [f"no runtime lives on {store}"] * 2 + [no_such]
+
+
+def test_one_that_is_at_a_message_for_longer_than_is_allowed_is_not_well(runtime, store, caller, capsys):
+    rt = runtime()
+    with closing(sqlite3.connect(store, isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+        queued = caller(rt.jobs.queue, "mail")
+        words = ["health", "-s", store, *PATIENT]
+        eventually(lambda: main([*words, "--max-age", "0.05"]) == 1, what="it has been at one message for so long")
+        code = main(words)
+        holder.execute("rollback")
+    queued.result(15)
+
+    assert code == 0
+    assert "  NOT WELL, red: broker has been at one " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--max-age", "--timeout"])

@@ -219,6 +219,9 @@ def test_jobs_are_counted_by_state_or_as_many_as_match(filled, capsys):
     assert said(capsys) == [["2"]]
 
     assert main(["jobs", "count", "name:nobody", "state:dead"]) == 1
+    assert said(capsys) == [["0"]]
+    assert main(["jobs", "count", "--name", "nobody"]) == 1
+    assert {row[1] for row in said(capsys)} == {"0"}
 
 
 def test_failures_are_listed_in_groups_and_a_group_is_shown_with_its_jobs(filled, capsys):
@@ -233,6 +236,37 @@ def test_failures_are_listed_in_groups_and_a_group_is_shown_with_its_jobs(filled
 
     assert main(["errors", "show", "nope"]) == 1
     assert main(["errors", "list", "--name", "mail"]) == 1
+
+
+def test_a_group_of_failures_is_shown_from_its_first_to_its_last(runtime, recorder, file, capsys):
+    with runtime() as rt:
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        rt.jobs.queue_many([("fails", 1), ("fails", 2)])
+        recorder.wait_for("job.dead", count=2)
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("update lamplighter_jobs set ended_at = 1782000000 + no")
+    assert main(["errors", "list", "--json"]) == 0
+    (group,) = objects(capsys)
+
+    assert main(["errors", "show", group["id"], "--utc"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert main(["errors", "show", group["id"], "--json"]) == 0
+    (page,) = objects(capsys)
+
+    assert page["group"] == group
+    assert [job["id"] for job in page["jobs"]] == [line.split()[0] for line in shown[-2:]]
+    facts = dict(line.split("  ", 1) for line in shown[: shown.index("")])
+    assert {
+        name: facts[name].strip() for name in ("id", "name", "jobs", "message", "where", "first seen", "last seen")
+    } == {
+        "id": group["id"],
+        "name": "fails",
+        "jobs": "2: 2 dead, 0 tried again",
+        "message": "order # has no lines",
+        "where": "cli/test_inspecting.py:failing",
+        "first seen": "2026-06-21 00:00:01Z",
+        "last seen": "2026-06-21 00:00:02Z",
+    }
 
 
 def test_names_are_listed_with_who_takes_their_jobs(filled, capsys, file):
@@ -280,6 +314,39 @@ def test_schedules_are_listed_shown_and_explained(filled, capsys):
     assert main(["schedules", "explain", row.split()[0], "--from", "1d", "--to", "+2d", "--json"]) == 0
     assert {slot["outcome"] for slot in objects(capsys)} == {"due"}
     assert main(["schedules", "explain", row.split()[0], "--from", "noon"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("list", ["mail", "report"]),
+        ("list --name report", ["report"]),
+        ("list --name nobody", []),
+        ("list --limit 1", ["mail"]),
+    ],
+)
+def test_schedules_are_listed_of_a_name_and_so_many(runtime, capsys, words, names):
+    rt = runtime()
+    for name in ("report", "mail"):
+        rt.scheduler.add(name, "@every 1h", key="hourly", durable=True)
+
+    assert main(["schedules", *words.split(), "--json"]) == (0 if names else 1)
+
+    assert sorted(one["name"] for one in objects(capsys)) == names or words.endswith("1")
+
+
+@pytest.mark.parametrize(
+    ("span", "count"),
+    [("--to +3h", 3), ("--to +5h", 5), ("--from +1h --to +3h", 2), ("", 24), ("--to +1s --from 2s", 0)],
+)
+def test_slots_are_explained_of_the_span_that_was_given(timed, time, runtime, monkeypatch, capsys, span, count):
+    rt = timed()
+    rt.scheduler.add("report", "@every 1h", key="hourly", durable=True)
+    monkeypatch.setattr("lamplighter.environment.clock.SystemClock.now", lambda clock: time.clock().now() + 60)
+
+    assert main(["schedules", "explain", "report", "--key", "hourly", "--json", *span.split()]) == (0 if count else 1)
+
+    assert [slot["outcome"] for slot in objects(capsys)] == ["due"] * count
 
 
 def test_a_schedule_that_the_store_keeps_needs_no_process_to_declare_it(runtime, capsys):

@@ -7,9 +7,13 @@ import json
 import os
 import socket
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from lamplighter.cli.main import main
+from lamplighter.messages.boots import BootRecord
+from lamplighter.stores.sqlite.store import SqliteStore
 
 PATIENT = ("--timeout", "15")
 
@@ -167,6 +171,22 @@ def test_where_one_of_several_is_not_there_it_is_told_and_the_others_are_made_qu
 
     assert recorder.wait_for("runtime.quieted")["boot"] == rt.boot.id
     assert "no runtime instance nobody is on this store" in capsys.readouterr().err
+
+
+def test_one_that_is_dead_is_listed_and_neither_in_the_tree_nor_asked(runtime, store, capsys):
+    runtime().stop()
+    with closing(SqliteStore(store)) as opened:
+        opened.open()
+        with opened.turn("gone", 0.0) as turn:
+            turn.boots.register(BootRecord("gone", 1, "h", 1.0, None, ("work",)))
+    Path(f"{store}-boots", "gone.lock").touch()
+
+    assert run("list") == 0
+    assert "dead" in capsys.readouterr().out
+
+    assert [run("tree"), run("quiet", "--all"), run("quiet", "--all", "--dry-run")] == [1, 1, 1]
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "lamplighter: no runtime lives on this store\n")
 
 
 def test_a_silent_one_is_shown_with_why_nothing_is_known_of_it(runtime, store, capsys, monkeypatch):

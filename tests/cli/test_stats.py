@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.cli.main import main
+from lamplighter.environment.clock import SystemClock
+from lamplighter.messages.tallies import HOUR, MINUTE, Tally, start_of
+from lamplighter.stores.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -44,6 +48,31 @@ def test_programs_get_numbers(store, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sum(line["stats"]["done"] for line in lines) == 2
     assert all(line["stats"]["ran"]["p99"] > 0 for line in lines if line["stats"]["attempts"])
+
+
+@pytest.mark.parametrize(
+    ("since", "done"), [("1h", 1), ("30m", 0), ("2h", 3), ("3h", 3), ("4h", 40), ("3d", 40), ("6d", 140)]
+)
+def test_sums_are_those_of_so_long_and_of_hours_where_no_minutes_are_kept(tmp_path, capsys, since, done):
+    """The sums of minutes and of hours are different here, so that it is seen which of them are read."""
+    path, now = str(tmp_path / "jobs.db"), SystemClock().now()
+    with closing(SqliteStore(path)) as store:
+        store.open()
+        with store.turn("b", now) as turn:
+            turn.tallies.add(
+                Tally(span, start_of(span, now - age), "mail", "done", n)
+                for span, age, n in (
+                    (MINUTE, 45 * 60, 1),
+                    (MINUTE, 100 * 60, 2),
+                    (HOUR, 100 * 60, 40),
+                    (HOUR, 5 * 86400, 100),
+                )
+            )
+
+    assert main(["stats", "-s", path, "--since", since, "--json"]) == (0 if done else 1)
+
+    told = [json.loads(line)["stats"]["done"] for line in capsys.readouterr().out.splitlines()]
+    assert told == [done] * bool(done)
 
 
 def test_times_are_those_of_this_machine_and_with_utc_those_of_utc(zone, store, capsys):

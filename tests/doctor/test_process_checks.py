@@ -12,7 +12,7 @@ import pytest
 from lamplighter.doctor import boot_checks
 from lamplighter.rules.limits import RestartBudget
 
-from .kit import DAY, found, levels, new_store
+from .kit import DAY, change, found, levels, new_store
 
 ALL = ("lanes.zombie", "actors.restarts", "process")
 
@@ -130,15 +130,24 @@ def test_a_runtime_whose_clock_is_another_is_told(path, timed):
     assert " d " in finding.evidence
 
 
-def test_jobs_that_were_queued_in_the_future_are_told(path, runtime):
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        (1, "1 of the 1 newest jobs was queued in the future: j0 in "),
+        (3, "3 of the 3 newest jobs were queued in the future: j1 in "),
+    ],
+)
+def test_jobs_that_were_queued_in_the_future_are_told_and_the_farthest_is_named(path, runtime, count, says):
     rt = runtime()
-    rt.jobs.queue("work", id="j1")
+    for number in range(count):
+        rt.jobs.queue("work", id=f"j{number}")
     rt.stop()
+    change(path, "update lamplighter_jobs set queued_at = queued_at + 3600 where id = 'j1'")
 
     (finding,) = found(path, "clock", now=lambda: time.time() - DAY)
 
     assert finding.level == "warning"
-    assert "1 of the 1 newest jobs was queued in the future: j1 in" in finding.evidence
+    assert finding.evidence.startswith(says)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,21 @@ def test_the_command_prints_what_a_scrape_gets(runtime, path, capsys):
     assert {family.name for family in families} == {kind.name for kind in KINDS}
 
 
+def test_names_beyond_so_many_as_were_asked_for_are_one(runtime, path, capsys):
+    with runtime() as rt:
+        rt.jobs.queue_many([("a", 1), ("b", 2)])
+
+    names = []
+    for more in ([], ["--names-max", "1"]):
+        assert main(["metrics", "-s", str(path), *more]) == 0
+        families = text_string_to_metric_families(capsys.readouterr().out)
+        names.append(
+            {sample.labels["name"] for family in families for sample in family.samples if "name" in sample.labels}
+        )
+
+    assert names == [{"a", "b"}, {"a", "other"}]
+
+
 def test_without_its_extra_the_command_says_what_to_install(runtime, path, monkeypatch, capsys):
     runtime().stop()
     for name in [name for name in sys.modules if name.startswith("lamplighter.contrib.prometheus")]:
