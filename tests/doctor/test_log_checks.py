@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lamplighter.rules.wording import many
 
 from .kit import found, levels, new_store
 
@@ -56,17 +57,21 @@ def test_a_line_that_is_missing_is_an_error(path, log):
     assert any(one.evidence.startswith("audit: ") for one in findings)
 
 
-def test_clocks_that_were_set_and_waits_for_the_lock_are_counted_in_the_log(path, log):
-    said = json.loads(log.read_text().splitlines()[-1])
+@pytest.mark.parametrize(("hours", "jumps", "waits"), [((0,), 1, 1), ((0, 2, 23), 3, 1), ((0, 2, 25), 2, 1)])
+def test_clocks_that_were_set_are_counted_for_a_day_and_waits_for_the_lock_for_an_hour(path, log, hours, jumps, waits):
+    said, number = json.loads(log.read_text().splitlines()[-1]), 0
     with log.open("a") as file:
-        for number, event in enumerate(("clock.jumped", "store.waiting"), 1):
-            file.write(json.dumps({**said, "event": event, "seq": said["seq"] + number, "ts": time.time()}) + "\n")
+        for age in hours:
+            for event in ("clock.jumped", "store.waiting"):
+                number += 1
+                told = {**said, "event": event, "seq": said["seq"] + number, "ts": time.time() - age * 3600}
+                file.write(json.dumps(told) + "\n")
 
-    jumps = found(path, "clock", logs=[str(log)])
-    waits = found(path, "log.gaps", logs=[str(log)])
+    clock = found(path, "clock", logs=[str(log)])
+    gaps = found(path, "log.gaps", logs=[str(log)])
 
-    assert any("the clock was set 1 time in the last 24 hours" in one.evidence for one in jumps)
-    assert any("had to wait for the lock 1 time within an hour" in one.evidence for one in waits)
+    assert any(f"the clock was set {many(jumps, 'time')} in the last 24 hours" in one.evidence for one in clock)
+    assert any(f"wait for the lock {many(waits, 'time')} within an hour" in one.evidence for one in gaps)
 
 
 def test_a_subscriber_that_is_too_slow_is_told(path, runtime, recorder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from lamplighter import JobSpec, Rate
 from lamplighter.messages.tallies import MINUTE, Tally, start_of
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from .kit import found, levels, new_store
+from .kit import change, found, levels, new_store
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_jobs_behind_a_full_lane_are_told_with_what_is_in_it(path, full):
     assert "concurrency" in finding.remedy
 
 
-@pytest.mark.parametrize(("queued", "done", "level"), [(9, 3, "warning"), (3, 9, "note")])
+@pytest.mark.parametrize(("queued", "done", "level"), [(9, 3, "warning"), (5, 5, "warning"), (3, 9, "note")])
 def test_whether_it_gets_worse_is_told_by_what_was_queued_and_what_ended(path, full, queued, done, level):
     tally(path, "queued", queued)
     tally(path, "done", done)
@@ -67,6 +68,22 @@ def test_whether_it_gets_worse_is_told_by_what_was_queued_and_what_ended(path, f
 
     assert finding.level == level
     assert f"{queued} were queued and {done} ended" in finding.evidence
+
+
+def test_of_several_suspect_jobs_the_one_is_named_that_was_interrupted_most(path, runtime):
+    with runtime() as rt:
+        for name in ("mail", "resize", "mail"):
+            rt.jobs.queue(name)
+    change(path, "update lamplighter_jobs set interruptions = no % 3 + 2, suspect_until = :soon", soon=time.time() + 60)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        ((worst,),) = db.execute("select id from lamplighter_jobs where interruptions = 4").fetchall()
+
+    (finding,) = found(path, "jobs.poison")
+
+    assert finding.level == "warning"
+    assert finding.evidence == (
+        f"3 jobs may have killed their processes (mail, resize): {worst} was interrupted 4 times"
+    )
 
 
 def run_all(rt, count: int) -> None:
