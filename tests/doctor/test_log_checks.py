@@ -58,7 +58,7 @@ def test_a_line_that_is_missing_is_an_error(path, log):
 
 
 @pytest.mark.parametrize(("hours", "jumps", "waits"), [((0,), 1, 1), ((0, 2, 23), 3, 1), ((0, 2, 25), 2, 1)])
-def test_clocks_that_were_set_are_counted_for_a_day_and_waits_for_the_lock_for_an_hour(path, log, hours, jumps, waits):
+def test_clocks_that_were_set_are_counted_for_a_day_and_waits_for_a_lock_for_an_hour(path, log, hours, jumps, waits):
     said, number = json.loads(log.read_text().splitlines()[-1]), 0
     with log.open("a") as file:
         for age in hours:
