@@ -115,6 +115,22 @@ def test_an_attempt_keeps_its_last_hundred_lines_and_cuts_long_ones(runtime, out
     assert sorted(text for _, _, text in rest) == sorted(f"line {number}" for number in range(99))
 
 
+def test_of_the_lines_of_several_attempts_the_last_are_shown(runtime, output, monkeypatch):
+    monkeypatch.setattr("lamplighter.admin.inspector.OUTPUT_MAX", 3)
+    rt = runtime()
+
+    def work(job):
+        job.log.info(f"begins {job.attempt}")
+        job.log.info(f"ends {job.attempt}")
+        if job.attempt < 3:
+            raise ValueError
+
+    rt.jobs.add_handler("work", work, backoff=[0.0])
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert [text for _, _, text in output()] == ["ends 2", "begins 3", "ends 3"]
+
+
 def test_what_an_attempt_has_logged_before_its_timeout_is_kept(runtime, output):
     rt = runtime()
     goes = threading.Event()

@@ -384,6 +384,24 @@ def test_a_schedule_is_told_in_words_with_its_next_slots_and_who_declares_it(run
         inspector.schedule("nope")
 
 
+def test_the_next_slots_are_those_to_come_though_nobody_has_accounted_for_others(timed, time, file):
+    with timed() as rt:
+        for name in ("a", "b"):
+            rt.scheduler.add(name, "@every 1h", key="hourly", durable=True)
+    time.advance(5 * 3600)
+    now = time.clock().now()
+
+    with inspector_at(file, now=time.clock().now) as inspector:
+        (one, _), (coming, is_capped) = inspector.schedules(limit=9), inspector.coming_slots(limit=3, count=3)
+        assert [slot.at > now for slot in one.next] == [True] * looks.NEXT_SLOTS
+        assert sorted(slot.name for slot in coming[:2]) == ["a", "b"]
+        assert [0 < slot.slot.at - now <= most for slot, most in zip(coming, (3600, 3600, 7200), strict=True)] == [
+            True
+        ] * 3
+        assert one.next[0].at - now <= 3600
+        assert (is_capped, inspector.coming_slots(limit=2, count=1)[1]) == (False, True)
+
+
 def test_what_became_of_slots_is_told_with_those_to_come(runtime, recorder, inspector):
     rt = runtime()
     rt.jobs.add_handler("tick", lambda job: None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lamplighter.admin.overview import WholeNames, health_of_store, name_view, overview_of
-from lamplighter.admin.views import Amount, NameView, PauseView
+from lamplighter.admin.views import NAME_ORDERS, Amount, NameView, PauseView, shape_of
 from lamplighter.messages.controls import HUNG_SECONDS_MAX
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.queries import Census
@@ -80,6 +80,12 @@ HEALTH: list[tuple[list[BootView], list[NameView], str, list[str]]] = [
         "yellow",
         ["the jobs of 'work' are paused by ada: it fails"],
     ),
+    (
+        [WELL],
+        [a_name(pause=a_pause(until=NOW + 60))],
+        "yellow",
+        ["the jobs of 'work' are paused until 1970-01-12T13:47:40Z"],
+    ),
     ([WELL], [a_name(is_parked=True)], "green", []),
     (
         [WELL],
@@ -136,6 +142,32 @@ def test_an_overview_sums_up_what_is_known():
     )
     assert (seen.oldest_ready, seen.boots, seen.has_more_names) == (NOW - 5, (replace(WELL, view=None),), False)
     assert (more.ready, more.has_more_names) == (Amount(count=2, is_capped=True), True)
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [("name", "abc"), ("ready", "bac"), ("oldest", "cab"), ("running", "cab"), ("scheduled", "bca")],
+)
+def test_names_are_sorted_by_what_there_is_most_of_and_what_is_not_known_comes_last(order, names):
+    few, many = Amount(count=1), Amount(count=9)
+    given = [
+        a_name("a", ready=few, oldest_ready=NOW - 5, running=few, scheduled=None),
+        a_name("b", ready=many, oldest_ready=None, running=None, scheduled=many),
+        a_name("c", ready=None, oldest_ready=NOW - 9, running=many, scheduled=few),
+    ]
+
+    assert "".join(one.name for one in sorted(given, key=NAME_ORDERS[order])) == names
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"),
+    [(1, "object of 1: k0 (number)"), (12, "k11 (number)"), (13, "k11 (number), 1 more"), (15, "k11 (number), 3 more")],
+)
+def test_of_an_object_with_many_keys_the_first_are_told_and_how_many_more_there_are(count, shape):
+    told = shape_of({f"k{number}": number for number in range(count)})
+
+    assert told.startswith(f"object of {count}: k0 (number)")
+    assert told.endswith(shape)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,10 @@ SAYS: list[tuple[WaitContext, list[str]]] = [
     ),
     (situation(a_boot(view=a_view(quiet=QUIET))), [f"every process that runs jobs is quiet: {B1}"]),
     (situation(a_boot(stopping=True), a_boot("b2", view=a_view())), [NOTHING]),
+    (
+        situation(*(a_boot(boot, kind="producer", names=()) for boot in ("b1", "b2"))),
+        [f"no process runs jobs on app.db: {B1} and {B2} only queue"],
+    ),
     # Its own
     (situation(a_boot(view=a_view()), job=SUSPECT, before=CLEAR._replace(suspects={"b2": "j0"})), [NOTHING]),
     (
@@ -152,6 +156,13 @@ SAYS: list[tuple[WaitContext, list[str]]] = [
     (
         situation(a_boot(view=a_view(handlers=(a_handler(concurrency=1),), lanes=(a_lane("j8", 4.0),), lanes_open=1))),
         [f"the one lane of 'mail' is busy on {B1}, the longest for 4 s with job j8"],
+    ),
+    (
+        situation(runs("b1", a_lane("j8", 4.0), a_lane("j9", 5.0)), runs("b2", a_lane("j6", 7.0), a_lane("j7", 6.0))),
+        [
+            f"all 2 lanes of 'mail' are busy on {B1}, the longest for 5 s with job j9; "
+            f"all 2 lanes of 'mail' are busy on {B2}, the longest for 7 s with job j6"
+        ],
     ),
     (situation(runs("b1", a_lane("j8"))), [NOTHING]),
     (situation(runs("b1", a_lane("j8"), a_lane("j9", job_name="other"))), [NOTHING]),

@@ -11,6 +11,7 @@ from lamplighter.admin.error_groups import ErrorGroup
 from lamplighter.admin.schedule_views import NextSlot, ScheduleView, SlotView
 from lamplighter.admin.stats import Spread, Stats
 from lamplighter.admin.views import Amount, LoggedLine, NameView, PauseView, job_view, payload
+from lamplighter.admin.why import Why
 from lamplighter.cli import errors, job_pages, name_pages, names, runtime_pages, schedules, stats
 from lamplighter.cli.options import Times
 from lamplighter.environment.clock import SystemClock
@@ -48,6 +49,8 @@ RAN = a_job(
     ended_at=NOW - 10,
     reason="marked done",
 )
+RUNS = RAN._replace(state="running", ended_at=None, reason=None)
+FINE = Why(code="running", sentence="it runs")
 LATER = a_job(state="queued", attempt=1, queued_at=NOW - 90, run_at=NOW + 30)
 
 NAME = NameView(
@@ -172,6 +175,19 @@ ROWS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
             ("queued", "90 s ago"),
             ("due", "in 30 s"),
             ("took", ""),
+        ],
+    ),
+    "a job that runs": (
+        columns(job_pages.HEADS, job_pages.row(job_view(RUNS, FINE, shows_data=False), NOW)),
+        [
+            ("id", "j1"),
+            ("name", "mail"),
+            ("state", "running"),
+            ("what", ""),
+            ("attempt", "3/5"),
+            ("queued", "90 s ago"),
+            ("due", ""),
+            ("took", "30 s"),
         ],
     ),
     "attempts": (

@@ -8,7 +8,7 @@ import io
 import json
 import sqlite3
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,22 @@ def test_what_is_written_is_of_the_span_of_time_and_the_name_that_were_given(age
 def test_one_way_to_write_must_be_chosen(capsys, words):
     assert main(["export", *words]) == 2
     assert "--json" in capsys.readouterr().err
+
+
+def test_a_wait_whose_time_was_over_is_written_as_one_without_a_signal(runtime, capsys):
+    def work(job):
+        job.wait("approval", timeout=timedelta(milliseconds=1))
+        job.wait("payment")
+
+    with runtime() as rt:
+        rt.jobs.add_handler("work", work)
+        rt.jobs.queue("work", id="a")
+        while rt.jobs.get("a").awaits != "payment":
+            rt.wait(0.01)
+
+    assert main(["export", "steps", "--csv"]) == 0
+    rows = {(row["kind"], row["name"]) for row in table(capsys)}
+    assert rows == {("wait", "approval"), ("no signal", "approval"), ("wait", "payment")}
 
 
 def test_steps_signals_and_waits_are_written_without_results_unless_asked_for(runtime, capsys):

@@ -349,6 +349,22 @@ def test_slots_are_explained_of_the_span_that_was_given(timed, time, runtime, mo
     assert [slot["outcome"] for slot in objects(capsys)] == ["due"] * count
 
 
+@pytest.mark.parametrize("words", ["next", "next mail --key hourly"])
+def test_no_slot_of_a_schedule_that_does_not_fire_is_told_as_the_next(runtime, file, capsys, words):
+    with runtime() as rt:
+        rt.scheduler.add("mail", "@every 1h", key="hourly", durable=True)
+        rt.scheduler.add("report", "@every 1h", key="declared")
+
+    assert main(["schedules", *words.split(), "-n", "2", "--json"]) == 0
+    assert [one["name"] for one in objects(capsys)] == ["mail"] * 2
+    assert main(["schedules", "next", "report", "--key", "declared"]) == 1
+    assert main(["schedules", "pause", "mail", "--key", "hourly"]) == 0
+    capsys.readouterr()
+
+    assert main(["schedules", *words.split()]) == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_a_schedule_that_the_store_keeps_needs_no_process_to_declare_it(runtime, capsys):
     with runtime() as rt:
         rt.scheduler.add("mail", "@daily", key="kept", durable=True)

@@ -89,6 +89,21 @@ def test_the_link_that_is_printed_leads_to_the_server(tmp_path, words, listens_a
         assert "303" in get((host.strip("[]"), int(port)), path, Host=f"{host}:{port}").partition("\n")[0]
 
 
+@pytest.mark.parametrize(
+    ("words", "sees", "steers"), [([], False, False), (["--show-data"], True, False), (["--steer"], False, True)]
+)
+def test_whoever_has_the_link_sees_data_and_steers_only_as_was_allowed(tmp_path, words, sees, steers):
+    with serving(tmp_path, "--port", "0", "--by", "ada", *words) as (_, said):
+        port, path = re.fullmatch(r"http://127.0.0.1:(\d+)(/\?token=\S+)\n", said).groups()
+        to, host = ("127.0.0.1", int(port)), f"127.0.0.1:{port}"
+        cookie = re.search(r"set-cookie: ([^;]+)", get(to, path, Host=host), re.IGNORECASE)[1]
+        page = get(to, "/jobs/secret", Host=host, Cookie=cookie)
+
+    assert "200" in page.partition("\n")[0]
+    assert ("hunter2" in page, 'value="cancel"' in page) == (sees, steers)
+    assert "<span>ada" in page.partition("<main")[0]
+
+
 AS_NOBODY = """
 import pwd, sys
 def unknown(uid): raise KeyError(f"getpwuid(): uid not found: {uid}")
