@@ -7697,7 +7697,7 @@ MUTANTS = (
         "contrib/otel.py",
         "max(0.0, job.record.claimed_at - job.record.run_at)",
         "job.record.claimed_at - job.record.run_at",
-        test="tests/contrib/otel/test_metrics.py::test_a_job_that_was_claimed_before_it_was_due_has_waited_for_nothing",
+        test="tests/contrib/otel/test_metrics.py::test_a_job_has_waited_since_it_was_due_and_not_since_it_was_queued",
     ),
     Mutant(
         SUPERVISION,
