@@ -16,9 +16,13 @@ import pytest
 from lamplighter import Runtime
 from lamplighter.admin.inspector import Inspector, inspector_at
 from lamplighter.admin.runtimes import Runtimes
+from lamplighter.admin.schedule_views import SlotView
 from lamplighter.admin.views import Amount
+from lamplighter.messages.queries import JobQuery
+from lamplighter.messages.steps import StepMark
 from lamplighter.messages.views import Death, ProcessView, TurnView
 from lamplighter.web.pages.looks import ERROR_KEYS, NAME_KEYS, SCHEDULE_KEYS
+from lamplighter.web.rendering import _environment
 
 from ..admin.kit import NOW, a_boot, a_handler, a_lane, a_view, an_actor
 from .kit import Page
@@ -312,3 +316,146 @@ def test_a_list_of_related_jobs_says_so_where_it_has_not_all(
     shown = section(html, title)
     assert (len(rows(shown)), shown.count("... and more")) == (most, more)
     assert html.count("... and more") == more
+
+
+def test_each_number_of_the_overview_leads_to_its_jobs(page: Page) -> None:
+    found = re.findall(r'<li id="number-(\w+)"><a href="([^"]+)"><span>\w+</span><strong>([^<]+)<', page.text("/"))
+    model = json.loads(page.get("/", "as=json").body)
+
+    states = {"ready": "queued", "running": "running", "scheduled": "queued", "parked": "queued", "dead": "dead"}
+    assert {name: link for name, link, _ in found} == {
+        name: f"/jobs?q=state%3A{state}" for name, state in states.items()
+    }
+    assert {name: int(value) for name, _, value in found} == {name: model[name]["count"] for name in states}
+
+
+@pytest.mark.parametrize(("most", "leads"), [(2, True), (3, False)])
+def test_the_overview_leads_to_all_names_where_it_has_not_all(
+    page: Page, monkeypatch: pytest.MonkeyPatch, most: int, leads: bool
+) -> None:
+    monkeypatch.setattr("lamplighter.web.pages.looks.PAGE_NAMES", most)
+
+    assert ('href="/names">All names' in page.text("/")) == leads
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "green"),
+        ({"stops": True}, "green stopping"),
+        ({"is_quiet": True}, "green quiet"),
+        ({"status": None, "condition": "silent", "unheard": "it is busy"}, "silent: it is busy"),
+    ],
+)
+def test_a_runtime_has_its_own_state(
+    page: Page, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr(Runtimes, "all", lambda self: [replace(BOOT, **changed)])
+
+    (row,) = rows(page.text("/runtimes"))
+
+    assert row["State"] == says
+
+
+def test_a_pause_says_who_has_paused_until_when_and_why(page: Page) -> None:
+    page.post("/act/name", {"name": "mail", "action": "pause", "until": "+2h", "reason": "it moves"})
+    pause = json.loads(page.get("/names/mail", "as=json").body)["pause"]
+
+    says = f"No job of this name is started, as ada has paused it: it moves, until {at(pause['until'])}."
+    assert says in text_of(page.text("/names/mail"))
+
+
+def test_a_schedule_tells_its_newest_slots_and_how_many_each_row_stands_for(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamplighter.web.pages.looks.SLOTS_SHOWN_MAX", 2)
+    with inspector_at(page.store) as inspector:
+        found = inspector.schedule(inspector.schedules(limit=1)[0].id)
+    told = [(NOW, NOW, 1, "j0"), (NOW + 60, NOW + 300, 5, None), (NOW + 360, NOW + 360, 1, "j2")]
+    slots = tuple(
+        SlotView(slot=slot, last=last, count=count, outcome=f"outcome {slot}", reason=f"reason {slot}", job_id=job_id)
+        for slot, last, count, job_id in told
+    )
+    monkeypatch.setattr(Inspector, "schedule", lambda self, *_, **__: replace(found, slots=slots))
+
+    def row(slot: float, when: str, job_id: str) -> dict[str, str]:
+        return {"Slot": when, "Outcome": f"outcome {slot}", "Job": job_id, "Why": f"reason {slot}"}
+
+    assert rows(section(page.text("/schedules/any"), "slots")) == [
+        row(NOW + 360, at(NOW + 360), "j2"),
+        row(NOW + 60, f"{at(NOW + 60)} and 4 more, up to {at(NOW + 300)}", ""),
+    ]
+
+
+def test_an_attempt_has_its_own_span_and_a_job_that_of_its_last_one(page: Page) -> None:
+    with contextlib.closing(sqlite3.connect(page.store)) as database, database:
+        job = f"queued_at = {NOW}, run_at = {NOW + 1}, claimed_at = {NOW + 3}, ended_at = {NOW + 7}"
+        database.execute(f"update lamplighter_jobs set {job} where id = 'dead-1'")
+        attempt = f"claim_no = 9, claimed_at = {NOW + 2}, ended_at = {NOW + 2.5}"
+        database.execute(f"update lamplighter_attempts set {attempt} where job_id = 'dead-1'")
+
+    html = page.text("/jobs/dead-1")
+
+    assert "waited 2 s, ran 4 s" in text_of(html)
+    (row,) = rows(section(html, "attempts"))
+    assert row.items() >= {"Claim": "9", "Outcome": "failed", "Began": at(NOW + 2), "Took": "500 ms"}.items()
+
+
+@pytest.mark.parametrize("has_more", [False, True])
+def test_a_list_that_is_not_whole_says_so(page: Page, monkeypatch: pytest.MonkeyPatch, has_more: bool) -> None:
+    with inspector_at(page.store) as inspector:
+        jobs = replace(inspector.jobs(JobQuery(), limit=1), looked_at=7, is_complete=not has_more)
+        errors = replace(inspector.errors(), is_capped=has_more)
+        job = inspector.job("fine")
+    steps = tuple(StepMark(name=f"step-{number}", bytes=number, claim_no=1, at=NOW) for number in (2, 3))
+    seen = replace(job, steps=steps, steps_kept=2 + has_more)
+    monkeypatch.setattr(Inspector, "jobs", lambda self, *_, **__: jobs)
+    monkeypatch.setattr(Inspector, "errors", lambda self: errors)
+    monkeypatch.setattr(Inspector, "job", lambda self, _: seen)
+
+    said = {path: text_of(page.text(path)) for path in ("/jobs", "/errors", "/jobs/fine")}
+
+    assert ("Looked at 7 jobs, and there are more." in said["/jobs"]) == has_more
+    assert ("dead or failing; there are more." in said["/errors"]) == has_more
+    assert ("3 steps kept The last 2 of them:" in said["/jobs/fine"]) == has_more
+
+
+@pytest.mark.parametrize(("path", "here"), [("/", "Overview"), ("/jobs/fine", "Jobs"), ("/names/mail", "Names")])
+def test_a_page_says_in_which_part_one_is(page: Page, path: str, here: str) -> None:
+    nav = page.text(path).partition("<nav")[2].partition("</nav>")[0]
+
+    assert re.findall(r'aria-current="page">(\w+)<', nav) == [here]
+
+
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_group_of_failures_is_requeued_where_some_are_dead(
+    page: Page, monkeypatch: pytest.MonkeyPatch, dead: int
+) -> None:
+    with inspector_at(page.store) as inspector:
+        found = inspector.errors("mail")
+    one = replace(found.groups[0], dead=dead, failing=2)
+    monkeypatch.setattr(Inspector, "errors", lambda self, name=None: replace(found, groups=(one,)))
+
+    assert page.text(f"/errors/{one.id}").count("Requeue all that are dead") == dead
+
+
+def test_the_chart_of_a_name_counts_its_own_jobs(page: Page) -> None:
+    def counts(path: str) -> list[float]:
+        found = rows(section(page.text(path), "throughput"))
+        return [sum(float(row[kind]) for row in found) for kind in ("started", "done", "dead")]
+
+    assert [counts(path) for path in ("/names/mail", "/names/nobody", "/")] == [[4, 1, 3], [0, 0, 0], [5, 1, 4]]
+
+
+def test_values_are_written_with_their_own_parts() -> None:
+    filters = _environment().filters
+
+    reports = [{"done": 3, "total": 8.5, "note": "half"}, {"done": 3, "total": 0}, {"done": 2.5, "total": None}]
+    assert [filters["progress"](one) for one in reports] == ["3 of 8.5 half", "3 of 0", "2.5"]
+    spans = (None, 0.25, 1, 119.9, 120, 7_199, 7_200, 172_800)
+    assert [filters["span"](one) for one in spans] == ["", "250 ms", "1 s", "119.9 s", "2 min", "120 min", "2 h", "2 d"]
+    assert [filters["plural"](count, "job") for count in (0, 1, 1_000)] == ["0 jobs", "1 job", "1,000 jobs"]
+    assert [filters["short"]("0123456789abcdef" + end) for end in ("gh", "ghi")] == [
+        "0123456789abcdefgh",
+        "0123…6789abcdefghi",
+    ]

@@ -379,6 +379,10 @@ def test_a_schedule_is_run_now_paused_and_removed(page: Page) -> None:
     assert ran.headers["Location"].startswith("/jobs/")
     assert "Resume" in page.text(f"/schedules/{schedule}")
 
+    page.post("/act/schedule", {"id": schedule, "action": "resume"})
+
+    assert "Resume" not in page.text(f"/schedules/{schedule}")
+
     page.post("/act/schedule", {"id": schedule, "action": "remove"})
 
     assert json.loads(page.get("/schedules", "as=json").body) == []
@@ -625,6 +629,97 @@ def test_a_form_has_only_a_runtime_of_this_store_claim_nothing_more(page: Page, 
             assert answer.status == 404
         view = FileControlClient(other.boot.store.path, 15.0).ask(other.boot.id, "view", RuntimeView)
         assert view.quiet is None
+
+
+def test_a_runtime_is_told_to_take_nothing_new_and_to_go_on(page: Page, store: Path) -> None:
+    with Runtime(store) as runtime:
+        for action, is_quiet in (("quiet", True), ("go", False)):
+            answer = page.post("/act/runtime", {"action": action, "boot": runtime.boot.id})
+            view = FileControlClient(runtime.boot.store.path, 15.0).ask(runtime.boot.id, "view", RuntimeView)
+            path, _, query = answer.headers["Location"].partition("?")
+
+            assert (path, query) == (f"/runtimes/{runtime.boot.id}", f"said={action}")
+            assert (view.quiet is not None) == is_quiet
+            assert ("Go on" in page.text(path)) == is_quiet
+
+
+@pytest.mark.parametrize(
+    ("awaited", "says"), [(None, "The signal was sent."), ("ready", "The signal was sent."), ("other", "is kept until")]
+)
+def test_a_signal_that_a_job_does_not_wait_for_now_is_told_as_kept(
+    page: Page, monkeypatch: pytest.MonkeyPatch, awaited: str | None, says: str
+) -> None:
+    monkeypatch.setattr("lamplighter.web.pages.acts.awaited_signal", lambda job: awaited)
+
+    answer = page.post("/act/job", {"id": "later", "action": "signal", "signal": "ready"})
+
+    notices = re.findall(r'<p class="notice good">([^<]+)</p>', page.text(*answer.headers["Location"].split("?")))
+    assert [says in notice for notice in notices] == [True]
+
+
+def test_a_question_names_some_jobs_and_says_how_many_more_there_are(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(most: int) -> tuple[list[str], list[str]]:
+        monkeypatch.setattr("lamplighter.web.pages.acts.NAMED_MAX", most)
+        form = {"which": "selected", "id": ["dead-0", "dead-1", "dead-2"], "action": "requeue"}
+        said = page.post("/act/jobs", form).body.decode()
+        return re.findall(r'title="(dead-\d)"', said), re.findall(r"<li>and (\d+) more</li>", said)
+
+    assert asked(1) == (["dead-0"], ["2"])
+    assert asked(3) == (["dead-0", "dead-1", "dead-2"], [])
+
+
+def test_each_tab_keeps_the_rest_of_the_search(page: Page) -> None:
+    tabs = page.text("/jobs", urlencode({"q": "name:mail state:dead mailbox"})).partition('class="tabs"')[2]
+    links = re.findall(r'href="/jobs\?([^"]+)"', tabs.partition("</ul>")[0])
+
+    asked = [parse_qs(unescape(link))["q"] for link in links]
+    states = ["", *(f" state:{state}" for state in ("queued", "running", "done", "dead", "cancelled"))]
+    assert asked == [[f"name:mail mailbox{state}"] for state in states]
+
+
+@pytest.mark.parametrize("query", ["", "state:dead"])
+def test_older_jobs_of_the_same_search_follow_page_after_page(
+    page: Page, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    whole = states(page, urlencode({"q": query})[2:])
+    monkeypatch.setattr("lamplighter.web.pages.jobs.PAGE_JOBS", 2)
+    seen, link = [], "/jobs?" + urlencode({"q": query})
+    while link:
+        said = page.text(*link.split("?"))
+        seen.append([unescape(one) for one in re.findall(r'<tr id="job-([^"]+)" data-row>', said)])
+        following = re.search(r'<a rel="next" href="([^"]+)"', said)
+        link = following and unescape(following[1])
+
+    assert [one for some in seen for one in some] == whole
+    assert len(whole) >= 4 and {len(some) for some in seen[:-1]} == {2}
+
+
+@pytest.mark.parametrize("path", ["/", "/names/mail", "/names/nobody"])
+def test_how_far_back_a_chart_goes_is_chosen_on_its_own_page(page: Page, path: str) -> None:
+    tabs = page.text(path, "span=24h").partition('aria-label="How far back"')[2].partition("</ul>")[0]
+
+    assert re.findall(r'href="([^"]+)"', tabs) == [f"{path}?span={span}" for span in ("1h", "24h", "7d")]
+    assert re.findall(r'aria-current="true">(\w+)<', tabs) == ["24h"]
+
+
+@pytest.mark.parametrize(("path", "sort"), [("/names", "-ready"), ("/errors", "last"), ("/schedules", "next")])
+def test_a_list_that_is_searched_stays_sorted(page: Page, path: str, sort: str) -> None:
+    finder = (
+        page.text(path, urlencode({"sort": sort, "find": "ma"})).partition('role="search"')[2].partition("</form>")[0]
+    )
+
+    assert re.findall(r'name="(sort|find)" value="([^"]*)"', finder) == [("sort", sort), ("find", "ma")]
+
+
+def test_after_a_sweep_one_comes_back_to_the_search(page: Page) -> None:
+    fields: dict[str, object] = {"which": "matching", "q": "state:dead name:mail", "action": "requeue"}
+    asked = page.post("/act/jobs", fields).body.decode()
+    over = page.post("/act/jobs", confirm(page, fields)).body.decode()
+
+    links = [re.findall(r'href="(/jobs\?[^"]+)">Back', said) for said in (asked, over)]
+    assert links == [["/jobs?q=state%3Adead+name%3Amail"]] * 2
 
 
 def test_the_fields_beside_the_search_say_the_same_as_its_language(page: Page) -> None:
