@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.contrib.mcp import ReadingTools
+from lamplighter.admin.inspector import inspector_at
+from lamplighter.admin.runtimes import Runtimes
+from lamplighter.contrib.mcp import ActingTools, ReadingTools
 from lamplighter.history.trace.job import Biography
 from lamplighter.history.trace.sentences import Entry
+from lamplighter.messages.views import Abandoned, Health
 
+from ...admin.kit import a_boot, a_view
 from ...web.kit import make_store
 
 ROWS = 2
@@ -100,3 +105,41 @@ def test_all_jobs_are_found_page_after_page(tools: ReadingTools) -> None:
     assert [[one["id"] for one in page["untrusted"]] for page in (first, rest)] == [["leaf-2", "leaf-1"], ["leaf-0"]]
     assert [page["summary"].endswith("; there may be more") for page in (first, rest)] == [True, False]
     assert "next" not in rest
+
+
+def test_failures_are_those_of_a_name_where_one_is_asked_for(tools: ReadingTools) -> None:
+    assert [one["name"] for one in tools.errors("work")["untrusted"]] == ["work"]
+
+
+@pytest.mark.parametrize(("client", "by"), [("tester", "mcp:tester"), ("", "mcp:unknown")])
+def test_a_name_is_paused_and_resumed_in_the_name_of_the_client(tmp_path: Path, client: str, by: str) -> None:
+    store, acts = make_store(tmp_path), list[dict[str, Any]]()
+    acting = ActingTools(str(store))
+
+    paused = []
+    for is_paused in (True, False):
+        acting.pause(client, "mail", " one thing after the other ", is_paused)
+        with inspector_at(store) as inspector:
+            found = inspector.name("mail")
+        paused.append(found is not None and found.pause is not None)
+    runtime = Runtime(store)
+    runtime.subscribe(acts.append, ["operator.acted"])
+    with runtime:
+        pass
+
+    assert paused == [True, False]
+    assert [(act["by"], act["via"], act["reason"]) for act in acts] == [(by, "mcp", "one thing after the other")] * 2
+
+
+def test_runtimes_that_answer_and_threads_that_hang_are_counted(
+    tools: ReadingTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = Abandoned(job_id="j", job_name="mail", lane=1, why="timed out", seconds=9.0, stack="")
+    view = a_view(health=Health(status="red", reasons=(), boot="b1", abandoned=(hung, hung)))
+    boots = [replace(a_boot("b1", view=view), condition="answers"), a_boot("b2"), a_boot("b3")]
+    monkeypatch.setattr(Runtimes, "all", lambda self: boots)
+
+    answer = tools.runtimes()
+
+    assert answer["summary"] == "3 runtimes, of which 1 answer; 2 hung threads; 1 more are not shown"
+    assert [one["boot"] for one in answer["untrusted"]] == ["b1", "b2"]

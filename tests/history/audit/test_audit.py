@@ -61,6 +61,7 @@ def test_nothing_is_found_in_a_clean_run(level, with_store):
     assert report.jobs >= 10
     assert (report.boots, report.unfinished) == (1, 1)
     assert report.summary.startswith("all is well")
+    assert report.summary.endswith("; 1 unfinished")
 
 
 @LEVELS
@@ -1045,6 +1046,7 @@ def test_a_log_at_warning_has_no_ledger_and_says_so_in_one_sentence(tmp_path):
         assert report.ok, report.findings
         assert len([note for note in report.notes if note.startswith("boot b1 tells no turns")]) == 1
         assert not report.is_whole
+        assert report.summary.endswith(" unfinished, or more: a log at warning does not tell")
 
 
 @LEVELS
