@@ -132,11 +132,11 @@ def resolved(job: NewJob, stored_ids: Sequence[str]) -> NewJob:
     if all(parent.job_id for parent in job.parents):
         return job
     known = (p if p.job_id else JobParent(stored_ids[p.place], any_end=p.any_end) for p in job.parents)
-    # Two that were queued under one key are one job: its end must be done if either requires it.
+    # Two that were queued under one key are one job. The first of them counts: parents are in the order of `KINDS`, so
+    # its end must be done if either requires that.
     wanted: dict[str, JobParent] = {}
     for parent in known:
-        if parent.job_id not in wanted or not parent.any_end:
-            wanted[parent.job_id] = parent
+        wanted.setdefault(parent.job_id, parent)
     return job._replace(parents=tuple(wanted.values()))
 
 

@@ -414,6 +414,16 @@ def test_a_part_that_was_queued_before_under_its_key_is_waited_for(app):
     assert [one.id for one in app.jobs.parents(child)] == [known.id]
 
 
+@pytest.mark.parametrize(("end", "state"), [("done", "queued"), ("cancelled", "cancelled")])
+def test_two_parts_under_one_key_are_one_job_that_must_be_done_if_either_must(app, end, state):
+    ended, done = spec("new", unique="k", delay=60), spec("same", unique="k", delay=60)
+    known, again, child = app.jobs.queue_many([ended, done, JobSpec(name="gather", after_ended=ended, after=done)])
+
+    assert (known.id, [one.id for one in app.jobs.parents(child)]) == (again.id, [known.id])
+    app.jobs.mark_done(known) if end == "done" else app.jobs.cancel(known)
+    assert states(app, child) == [state]
+
+
 def test_an_id_may_stand_earlier_in_the_same_call(app):
     first, second = app.jobs.queue_many([spec(1, id="a"), spec(2, after="a")])
 

@@ -20,7 +20,7 @@ from . import turns
 from .database import Database
 from .job_rows import WHOLE
 from .names import read_pauses
-from .turns import CLAIMABLE, CLAIMED, PRIORITIES_MAX, priorities
+from .turns import CLAIMABLE, SKIP_LOCKED, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
@@ -28,13 +28,13 @@ LONGEST_DUE_MAX = 1_000
 READY = f"""
   select {WHOLE} from lamplighter_jobs
   where state = 'queued' and waits = 0 and name = :name and run_at <= :now {CLAIMABLE}
-  order by priority desc, run_at, no limit +:limit {CLAIMED}
+  order by priority desc, run_at, no limit +:limit {SKIP_LOCKED}
 """
 
 WAITED = f"""
   select {WHOLE} from lamplighter_jobs
   where state = 'queued' and waits = 1 and name = :name and priority = :priority and run_at <= :now {CLAIMABLE}
-  order by run_at, no limit +:limit {CLAIMED}
+  order by run_at, no limit +:limit {SKIP_LOCKED}
 """
 
 WAITED_LONGEST = f"""
@@ -42,7 +42,7 @@ WAITED_LONGEST = f"""
     select no from lamplighter_jobs indexed by lamplighter_jobs_later
     where state = 'queued' and waits = 1 and name = :name and run_at <= :now {CLAIMABLE}
     order by run_at limit {LONGEST_DUE_MAX})
-  order by priority desc, run_at, no limit +:limit {CLAIMED}
+  order by priority desc, run_at, no limit +:limit {SKIP_LOCKED}
 """
 
 SUSPECT = f"""
@@ -51,7 +51,7 @@ SUSPECT = f"""
     and (one_at_a_time = 0 or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
     and (expires_at is null or expires_at > :now)
-  order by priority desc, run_at, no limit 1 {CLAIMED}
+  order by priority desc, run_at, no limit 1 {SKIP_LOCKED}
 """
 
 FIRST_READY = """select run_at from lamplighter_jobs indexed by lamplighter_jobs_ready

@@ -394,7 +394,7 @@ class TableJobs(TurnPart):
         if turn.has_host_moves:
             # An end is stored by the claim alone, so what is kept of a running job must be told before it.
             running_first = "order by state <> 'running', no"
-            query = f"select {WHOLE} from lamplighter_jobs where rev <= 0 {running_first} limit ? {turns.CLAIMED}"
+            query = f"select {WHOLE} from lamplighter_jobs where rev <= 0 {running_first} limit ? {turns.SKIP_LOCKED}"
             for job in self._jobs(query, HOST_JOBS_MAX):
                 # An application may have a parent for minutes. A later turn counts the child.
                 if not job.is_linked or links.may_be_kept(self._connection, job.row_id):

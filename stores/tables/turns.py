@@ -37,7 +37,7 @@ CLAIMABLE = """
 """
 
 
-CLAIMED = "/*pg for update skip locked */"
+SKIP_LOCKED = "/*pg for update skip locked */"
 """Other turns pass over the rows, which this one moves. They are read once more, should they have changed."""
 
 
@@ -89,7 +89,7 @@ GROUP = "hashtextextended(concat(current_schema(), ' group ', cast(:name as text
 """On PostgreSQL."""
 
 
-def _running_of(group: str) -> str:
+def _running_count(group: str) -> str:
     """SQL for the number of running jobs of a group, up to the limit."""
     return f"""(select count(*) from (
       select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
@@ -99,7 +99,7 @@ def _running_of(group: str) -> str:
 OTHERS_LINE = f"""
   select next, group_key from lamplighter_turns line indexed by lamplighter_turns_next
   where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
-    and group_key <> '' and {_running_of("line.group_key")} < max(:per_group, 1)
+    and group_key <> '' and {_running_count("line.group_key")} < max(:per_group, 1)
   order by next, group_key limit +:most
 """
 """Groups below the limit, in line order."""
@@ -129,9 +129,9 @@ OTHERS_TO_THE_BACK = f"""
 """
 
 HEADS = f"""
-  select {_running_of(":key")}, {WHOLE} from lamplighter_jobs indexed by lamplighter_jobs_grouped
+  select {_running_count(":key")}, {WHOLE} from lamplighter_jobs indexed by lamplighter_jobs_grouped
   where state = 'queued' and waits = {WAITS_ITS_TURN} and name = :name and priority = :priority and group_key = :key
-    and run_at <= :now {CLAIMABLE} order by run_at, no limit +:each {CLAIMED}
+    and run_at <= :now {CLAIMABLE} order by run_at, no limit +:each {SKIP_LOCKED}
 """
 """The first jobs of a group, each with the number of its group's running ones."""
 
