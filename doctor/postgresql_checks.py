@@ -9,7 +9,7 @@ from .diagnosis import Symptom, Symptoms, error, note, ok, size, warning
 from .evidence import Evidence
 from .store_checks import late
 
-TESTED_MAX = 15
+TESTED_MAX = 18
 """The newest major version of which anybody has tried all that a store needs."""
 
 CONNECTIONS_SHARE_MAX = 0.9
