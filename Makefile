@@ -38,8 +38,8 @@ demo-cluster: $(VENV)/ready
 demo-rabbitmq: $(VENV)/ready
 	PYTHONPATH=examples:tests/whole/stores/rabbitmq $(BIN)/python -P -m cluster.rabbitmq
 
-# `make test` asks nothing of a disk, for which each turn would wait: its files lie in memory, where there is room.
-MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR > 1 && $$4 > 1000000 {print "/dev/shm"}')
+# No test asks anything of a disk, for which each turn would wait: their files lie in memory, where there is room.
+MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR > 1 && $$4 > 2000000 {print "/dev/shm"}')
 
 # The tests that run in one process: under four minutes on two cores.
 test: check
@@ -47,7 +47,7 @@ test: check
 
 # The tests that start others: servers, killed interpreters, a browser, builds, type checkers, the pages' code, sixty seeds.
 test-whole: $(VENV)/ready
-	LAMPLIGHTER_ORDERS=$(ORDERS) $(BIN)/python -m pytest -q -n $(WORKERS_WHOLE) tests/whole
+	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) LAMPLIGHTER_ORDERS=$(ORDERS) $(BIN)/python -m pytest -q -n $(WORKERS_WHOLE) tests/whole
 
 test-all: test test-whole
 
