@@ -20,7 +20,7 @@ from . import turns
 from .database import Database
 from .job_rows import WHOLE
 from .names import read_pauses
-from .turns import CLAIMABLE, SKIP_LOCKED, PRIORITIES_MAX, priorities
+from .turns import CLAIMABLE, PRIORITIES_MAX, SKIP_LOCKED, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
