@@ -197,7 +197,7 @@ def _payload(one: Payload | None) -> str:
     if one is None:
         return ""
     if not one.is_shown:
-        return f"{one.shape}, {one.bytes:,} bytes (--show-data shows it)"
+        return f"{one.shape}, {many(one.bytes, 'byte')} (--show-data shows it)"
     return one.text
 
 

@@ -13,6 +13,7 @@ from ..admin.views import NameView
 from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
 from ..rules.validation import check_limit, check_name
+from ..rules.wording import many
 from .acting import Act, acting, declare_acting
 from .inspecting import declare_inspecting, inspecting
 from .name_pages import HEADS, NUMBERS, amount_of, row
@@ -101,7 +102,7 @@ def _limit(act: Act) -> int:
     _look_for(act, name)
     if not act.is_dry:
         act.operator.limit(name, most, reason=act.reason)
-    count = "as many jobs as its handlers take" if most is None else f"at most {most} jobs"
+    count = "as many jobs as its handlers take" if most is None else f"at most {many(most, 'job')}"
     act.done("limit", f"{count} of {name} {'would' if act.is_dry else 'may'} run at once", name=name, most=most)
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import UsageError
 from ..rules.validation import check_whole
-from ..rules.wording import clock
+from ..rules.wording import clock, many
 from ..stores.opening import place_of
 from .page import Page
 
@@ -35,13 +35,18 @@ def run(arguments: argparse.Namespace) -> int:
     with visit() as visitor:
         if arguments.is_returned:
             returned, left = visitor.return_unreadable(limit)
-            page.line(f"returned {returned} messages; {left} have no queue to go to", "bad" if left else "good")
+            page.line(
+                f"returned {many(returned, 'message')}; {left} {'has' if left == 1 else 'have'} no queue to go to",
+                "bad" if left else "good",
+            )
             return 1 if left else 0
         found, count = visitor.unreadable(limit)
     for one in found:
         since = "?" if one.since is None else clock(one.since)
-        page.line(f"{since}  {one.queue or '?'}  {one.message_id or '?'}  {one.bytes} bytes: {one.reason}", cut=True)
+        page.line(
+            f"{since}  {one.queue or '?'}  {one.message_id or '?'}  {many(one.bytes, 'byte')}: {one.reason}", cut=True
+        )
     if count > len(found):
         page.line(f"... and {count - len(found)} more; --limit shows more of them", "warning")
-    page.line(f"{count} unreadable messages in {visitor.address}", "bad" if count else "good")
+    page.line(f"{many(count, 'unreadable message')} in {visitor.address}", "bad" if count else "good")
     return 1 if count else 0

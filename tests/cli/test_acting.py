@@ -888,6 +888,11 @@ TOLD: list[tuple[str, str, dict[str, Any]]] = [
         {"action": "limit", "name": "fails", "most": 3},
     ),
     (
+        "names limit fails 1",
+        "at most 1 job of fails may run at once",
+        {"action": "limit", "name": "fails", "most": 1},
+    ),
+    (
         "names limit fails none",
         "as many jobs as its handlers take of fails may run at once",
         {"action": "limit", "name": "fails", "most": None},

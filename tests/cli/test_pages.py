@@ -63,7 +63,7 @@ JOB = a_job(
     slot=NOW - 700,
     reason="failed in attempt 3",
     error="ValueError: no",
-    result='"well"',
+    result="7",
     progress='{"done":1,"total":4}',
 )
 
@@ -132,7 +132,7 @@ def test_a_job_is_shown_with_all_that_is_known_of_it(capsys: pytest.CaptureFixtu
         schedule         daily (s1), at 06:30 every day, slot 1970-01-12 13:35:00Z
         descends from    root
         data             object of 1: to (text), 12 bytes (--show-data shows it)
-        result           text, 6 bytes (--show-data shows it)
+        result           number, 1 byte (--show-data shows it)
         progress         object of 2: done (number), total (number), 20 bytes (--show-data shows it)
         reason           failed in attempt 3
         error            ValueError: no

@@ -243,7 +243,7 @@ def test_the_command_shows_what_is_unreadable_and_returns_it(
     assert f"{QUEUE}  mine  " in shown[1]
     assert "its rev is of the wrong type, str" in shown[1]
     assert "1234567" not in shown[1]
-    assert returned == (0, "returned 1 messages; 0 have no queue to go to\n")
+    assert returned == (0, "returned 1 message; 0 have no queue to go to\n")
     assert none[0] == 0
     found, headers = outside.take(QUEUE)
     assert (json.loads(found)["rev"], headers) == ("7", {})
