@@ -26,7 +26,7 @@ from ..stores.opening import place_of
 from ..stores.places import LockHolder
 from ..stores.ports import Readable, StoreSnapshot
 from ..stores.stored_lives import WatchedReadable
-from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
+from .error_groups import FAILED_MAX, FAILED_ON_SERVER_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
 from .overview import WholeNames, names_seen, overview_of, running_on, whole_names
 from .runtimes import Runtimes
@@ -268,8 +268,9 @@ class Inspector:
         """The failures in groups: the jobs that died last, and those that have failed and are tried again."""
         with self.store.snapshot() as seen:
             groups = grouped(failures(seen, name))
+            most = FAILED_ON_SERVER_MAX if seen.table is None else FAILED_MAX
         looked = sum(group.count for group in groups)
-        return ErrorsPage(at=self.now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
+        return ErrorsPage(at=self.now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= most)
 
     def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
         """A group of failures, by its id or the beginning of that, and at most `limit` of its jobs; None if there is
