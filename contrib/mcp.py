@@ -164,6 +164,7 @@ class ReadingTools:
         codes = ", ".join(why.code for why in found.reasons)
         related = {name: some(getattr(found, name))[0] for name in ("children", "parents", "waiting")}
         known = {**_fields(found), "attempts": None, **related}
+        known["has_more_children"] = found.has_more_children or len(found.children) > ROWS_MAX
         if found.attempts is not None:
             known["attempts"] = found.attempts[-ROWS_MAX:]
         if self._logs:

@@ -290,6 +290,13 @@ def test_a_list_is_sorted_by_each_of_its_columns_and_the_other_way_round(
     # Where a column does not sort, the order is the given one.
     assert order(sort, both[::-1]) == ["a", "b"]
     assert order(f"-{sort}", both) == ["b", "a"]
+    # What waits longest is told as a duration: the earliest is the most.
+    falls = sort in ("ready", "waits", "running", "scheduled", "dead", "failing", "first", "last")
+    for asked, ways in (
+        (sort, "descending" if falls else "ascending"),
+        (f"-{sort}", "ascending" if falls else "descending"),
+    ):
+        assert re.findall(r'aria-sort="(\w+)"', page.text(f"/{path}", f"sort={asked}")) == [ways]
 
 
 def test_every_column_that_sorts_is_in_the_table() -> None:
@@ -298,18 +305,23 @@ def test_every_column_that_sorts_is_in_the_table() -> None:
     }
 
 
-@pytest.mark.parametrize(("title", "most"), [("parents", 2), ("waiting", 2)])
+@pytest.mark.parametrize(("title", "most"), [("parents", 2), ("waiting", 2), ("children", 2)])
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_list_of_related_jobs_says_so_where_it_has_not_all(
     page: Page, monkeypatch: pytest.MonkeyPatch, title: str, most: int, more: int
 ) -> None:
-    monkeypatch.setattr("lamplighter.admin.inspector.LINKED_MAX", most)
+    for limit in ("LINKED_MAX", "CHILDREN_MAX"):
+        monkeypatch.setattr(f"lamplighter.admin.inspector.{limit}", most)
     with Runtime(page.store) as runtime:
         several = range(most + more)
         before = [runtime.jobs.queue("nobody", number) for number in several] if title == "parents" else []
         job = runtime.jobs.queue("nobody", id="it", after=before)
         for _ in several if title == "waiting" else ():
             runtime.jobs.queue("nobody", after=[job])
+    with contextlib.closing(sqlite3.connect(page.store)) as database, database:
+        for number in several if title == "children" else ():
+            kin = "update lamplighter_jobs set corr = 'it' where id = ?"
+            database.execute(kin, (["dead-0", "dead-1", "dead-2"][number],))
 
     html = page.text("/jobs/it")
 

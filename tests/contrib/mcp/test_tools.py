@@ -67,7 +67,10 @@ def test_of_a_job_it_tells_the_last_attempts_and_the_end_of_its_story(
 
 
 def test_of_a_job_it_tells_those_that_were_queued_first(tools: ReadingTools) -> None:
-    assert [one["id"] for one in tools.job("parent")["untrusted"]["children"]] == ["leaf-0", "leaf-1"]
+    found = tools.job("parent")["untrusted"]
+
+    assert [one["id"] for one in found["children"]] == ["leaf-0", "leaf-1"]
+    assert found["has_more_children"]
 
 
 def test_of_a_schedule_it_tells_the_last_slots(tools: ReadingTools) -> None:
