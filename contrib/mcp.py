@@ -38,7 +38,7 @@ def some(items: Any) -> tuple[list[Any], str]:
     """As many of these as one answer has, and what is to be said of the rest."""
     every = list(items)
     rest = len(every) - ROWS_MAX
-    return every[:ROWS_MAX], f"; {rest:,} more are not shown" if rest > 0 else ""
+    return every[:ROWS_MAX], f"; {rest:,} more not shown" if rest > 0 else ""
 
 
 Right = Literal["requeue", "cancel", "pause", "signal", "reprioritize"]
@@ -162,9 +162,10 @@ class ReadingTools:
         with inspector_at(self._address, shows_data=self._shows_data) as inspector:
             found = inspector.job(id)
         codes = ", ".join(why.code for why in found.reasons)
-        related = {name: some(getattr(found, name))[0] for name in ("children", "parents", "waiting")}
-        known = {**_fields(found), "attempts": None, **related}
-        known["has_more_children"] = found.has_more_children or len(found.children) > ROWS_MAX
+        known = {**_fields(found), "attempts": None}
+        for name in ("children", "parents", "waiting"):
+            known[name], rest = some(getattr(found, name))
+            known[f"has_more_{name}"] |= bool(rest)
         if found.attempts is not None:
             known["attempts"] = found.attempts[-ROWS_MAX:]
         if self._logs:

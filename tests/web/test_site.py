@@ -91,6 +91,9 @@ def test_names_are_on_pages_of_their_own_and_the_overview_has_the_first(tmp_path
         link = following and unescape(following[1])
     assert seen == [f"tenant {number:03}" for number in range(120)]
     assert page.text("/names/tenant 007").count('<tr id="name-') == 1
+    for query, rest in (("sort=-name", 70), ("find=tenant 0", 50), ("find=tenant 01", 0)):
+        said = page.text("/names", query)
+        assert re.findall(r"[.]{3} and (\d+) more: search for a part of the name", said) == [str(rest)] * bool(rest)
 
 
 def test_an_error_for_programs_is_json(page: Page) -> None:

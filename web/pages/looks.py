@@ -174,7 +174,8 @@ def names(visit: PageVisit) -> PageContent:
     )
     next = found[PAGE_NAMES - 1].name if len(found) > PAGE_NAMES and not is_whole else None
     shown = found[:PAGE_NAMES]
-    more = {"names": with_stats(visit, shown), "now": visit.now, "next": next, "arranged": arrangement}
+    rest = len(found) - PAGE_NAMES if is_whole else 0
+    more = {"names": with_stats(visit, shown), "now": visit.now, "next": next, "rest": rest, "arranged": arrangement}
     return PageContent("names.html", "Names", shown, more)
 
 

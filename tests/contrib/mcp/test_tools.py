@@ -98,7 +98,7 @@ def test_it_tells_the_first_and_how_many_more_there_are(
 
     assert len(every) > ROWS == len(some)
     assert some == every[:ROWS]
-    assert summary == f"{whole}; {len(every) - ROWS} more are not shown"
+    assert summary == f"{whole}; {len(every) - ROWS} more not shown"
 
 
 def test_all_jobs_are_found_page_after_page(tools: ReadingTools) -> None:
@@ -144,5 +144,5 @@ def test_runtimes_that_answer_and_threads_that_hang_are_counted(
 
     answer = tools.runtimes()
 
-    assert answer["summary"] == "3 runtimes, of which 1 answer; 2 hung threads; 1 more are not shown"
+    assert answer["summary"] == "3 runtimes, of which 1 answer; 2 hung threads; 1 more not shown"
     assert [one["boot"] for one in answer["untrusted"]] == ["b1", "b2"]
