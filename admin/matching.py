@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 COUNTED_MAX = 100_000
 """The maximum of the count before a page asks for a confirmation."""
 
-TYPED_FROM = 1_000
-"""From so many jobs on, the confirmation is the typed number."""
+TYPED_ABOVE = 1_000
+"""For more jobs than this, the confirmation is the typed number."""
 
 
 def actionable(query: JobQuery, action: Sweep, asked_at: Instant) -> JobQuery:

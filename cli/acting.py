@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..admin.inspector import Inspector, inspector_at, inspector_of, readable_table
-from ..admin.matching import TYPED_FROM, actionable, matching
+from ..admin.matching import TYPED_ABOVE, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
 from ..errors import KeyTaken, LamplighterError, UnknownJob, UsageError
@@ -114,7 +114,7 @@ class Act:
             return True
         if self.arguments.no_input or not sys.stdin.isatty():
             raise UsageError(f"expected --yes to {question}: nobody can be asked")
-        typed = count > TYPED_FROM
+        typed = count > TYPED_ABOVE
         how = "Type how many to go on:" if typed else "[y/N]"
         print(visible(f"{question[0].upper()}{question[1:]}? {how} "), end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline().strip().lower()

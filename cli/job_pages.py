@@ -115,30 +115,29 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
         page.line("")
         page.line(f"what the attempt that runs has logged is not known: {found.output_unheard}", "warning")
     if found.steps:
-        more = "" if len(found.steps) == found.steps_kept else f", the last {len(found.steps)} of which are"
+        more = "" if len(found.steps) == found.steps_kept else f"; the last {len(found.steps)}"
         page.line("")
         page.line(f"{many(found.steps_kept, 'step')} kept{more}:")
         steps = [(one.name, str(one.claim_no), ago(now, one.at), f"{one.bytes:,}") for one in found.steps]
         page.table(STEP_HEADS, steps, right=["claim", "bytes"])
-    for says, jobs, has_more in (
-        ("jobs that it waits for, or has waited for:", found.parents, found.has_more_parents),
-        ("jobs that wait for it, or have:", found.waiting, found.has_more_waiting),
+    gone = [
+        f"job {one['id']} ({one['name']}), {one['state']}, which retention has removed" for one in found.gone_parents
+    ]
+    parents = [*gone, *["... and more"] * found.has_more_parents]
+    waiting = ["... and more"] * found.has_more_waiting
+    children = [f"... and more; `lamplighter jobs list corr:{job.id}` lists them"] * found.has_more_children
+    for says, jobs, below in (
+        ("jobs that it waits for, or has waited for:", found.parents, parents),
+        ("jobs that wait for it, or have:", found.waiting, waiting),
+        ("jobs that descend from it:", found.children, children),
     ):
-        if jobs:
+        if jobs or below:
             page.line("")
             page.line(says)
-            page.table(HEADS, rows(jobs, now), right=NUMBERS)
-            if has_more:
-                page.line("... and more", "quiet")
-    for gone in found.gone_parents:
-        says = f"it has waited for job {gone['id']} ({gone['name']}), {gone['state']}, which retention has removed"
-        page.line(says, "quiet")
-    if found.children:
-        page.line("")
-        page.line("jobs that descend from it:")
-        page.table(HEADS, rows(found.children, now), right=NUMBERS)
-        if found.has_more_children:
-            page.line(f"... and more; `lamplighter jobs list corr:{job.id}` lists them", "quiet")
+            if jobs:
+                page.table(HEADS, rows(jobs, now), right=NUMBERS)
+            for line in below:
+                page.line(line, "quiet")
 
 
 def _whys(reasons: Sequence[Why]) -> list[tuple[str, Cell]]:

@@ -57,7 +57,7 @@ def test_the_command_shows_them(file, capsys):
     assert main(["jobs", "show", "few", "--store", str(file), "--json"]) == 0
 
     assert "2 steps kept:" in shown
-    assert f"{STEPS_SHOWN_MAX + 1} steps kept, the last {STEPS_SHOWN_MAX} of which are:" in many
+    assert f"{STEPS_SHOWN_MAX + 1} steps kept; the last {STEPS_SHOWN_MAX}:" in many
     assert SECRET not in shown + many
     assert [step["name"] for step in json.loads(capsys.readouterr().out)["steps"]] == [NAME, "step 1"]
 

@@ -148,7 +148,7 @@ def test_a_job_is_shown_with_all_that_is_known_of_it(capsys: pytest.CaptureFixtu
 
         what the attempt that runs has logged is not known: nobody answers
 
-        9 steps kept, the last 2 of which are:
+        9 steps kept; the last 2:
         step    claim  kept      bytes
         charge      3  40 s ago  1,234
         pack        4  25 s ago     56
@@ -156,12 +156,12 @@ def test_a_job_is_shown_with_all_that_is_known_of_it(capsys: pytest.CaptureFixtu
         jobs that it waits for, or has waited for:
         id      name  state   what        attempt  queued    due       took
         parent  mail  queued  lanes_full        0  60 s ago  60 s ago
+        job gone (part), done, which retention has removed
         ... and more
 
         jobs that wait for it, or have:
         id     name  state   what        attempt  queued    due       took
         waits  mail  queued  lanes_full        0  60 s ago  60 s ago
-        it has waited for job gone (part), done, which retention has removed
 
         jobs that descend from it:
         id     name  state   what        attempt  queued    due       took
@@ -175,7 +175,7 @@ def test_a_job_is_shown_with_all_that_is_known_of_it(capsys: pytest.CaptureFixtu
 def test_of_a_job_it_is_said_of_which_others_there_are_more(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     flags = {f"has_more_{one}": one == kind for one in ("parents", "waiting", "children")}
 
-    show_job(Page(), replace(PAGE, **flags), UTC)
+    show_job(Page(), replace(PAGE, gone_parents=(), **flags), UTC)
 
     said = lines(capsys)
     (more,) = (place for place, line in enumerate(said) if line.startswith("... and more"))

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ...admin.matching import TYPED_FROM, actionable, counted, failed_alike, matching
+from ...admin.matching import TYPED_ABOVE, actionable, counted, failed_alike, matching
 from ...admin.query import read_json, read_moment
 from ...admin.sweeping import Sweep, Swept
 from ...admin.views import Amount
@@ -232,7 +232,7 @@ def _asked(visit: PageVisit, form: Form) -> PageContent:
         "is_capped": amount.is_capped,
         "asked_at": now,
         "reason": form.reason or "",
-        "type_it": amount.count > TYPED_FROM,
+        "type_it": amount.count > TYPED_ABOVE,
     }
     return PageContent("sure.html", f"{action.capitalize()} {many(amount.count, 'job')}?", model)
 
@@ -247,7 +247,7 @@ def _check_number(form: Form, count: int) -> None:
     shown = form.whole("shown")
     if shown != count:
         raise PageRefused(409, f"expected {shown} jobs, as you were shown, got: {count}; nothing was done, look again")
-    if count > TYPED_FROM and form.one("typed").strip().replace(",", "") != str(count):
+    if count > TYPED_ABOVE and form.one("typed").strip().replace(",", "") != str(count):
         raise PageRefused(409, f"expected {count} to be typed, got: {form.one('typed')!r}; nothing was done")
 
 
