@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,10 +18,8 @@ from lamplighter.stores.postgresql.connection import connect
 from lamplighter.stores.postgresql.schema import NUMBERED, migrate
 from lamplighter.stores.tables.schema import CREATION
 
+from ..memory import in_memory
 from .server import NoServer, Server
-
-MEMORY, BYTES_MIN = "/dev/shm", 1 << 30
-"""Each process of the tests has a server of some 40 MB, and what the tests store there."""
 
 
 def skip_or_fail(error: NoServer) -> NoReturn:
@@ -32,19 +29,10 @@ def skip_or_fail(error: NoServer) -> NoReturn:
     pytest.skip(str(error))
 
 
-def _in_memory() -> str | None:
-    """A folder in memory, where a commit does not wait for a disk; None if there is none with room."""
-    try:
-        room = shutil.disk_usage(MEMORY)
-    except OSError:
-        return None
-    return MEMORY if room.free >= BYTES_MIN and os.access(MEMORY, os.W_OK | os.X_OK) else None
-
-
 @contextlib.contextmanager
 def own_server(*, settings: Mapping[str, str] | None = None, initdb: tuple[str, ...] = ()) -> Iterator[Server]:
     """A server for as long as the block lasts; without PostgreSQL the test is skipped."""
-    with tempfile.TemporaryDirectory(prefix="lamplighter-postgresql-", dir=_in_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="lamplighter-postgresql-", dir=in_memory()) as folder:
         # The server runs as another user, who must get there.
         Path(folder).chmod(0o711)
         try:

@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import pytest
 
+from support.memory import in_memory
+
 from .certificates import make_certificates
 from .kit import wipe
 from .network import NoNetwork, Place
@@ -90,7 +92,8 @@ def vhosts() -> Vhosts:
     """A running server's. A test may kill the server, if it starts it again."""
     if not _running:
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-")))
+            made = tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-", dir=in_memory())
+            folder = Path(stack.enter_context(made))
             certificates, tls_port = folder / "certificates", free_ports(1)[0]
             make_certificates(certificates)
             tls = TLS.format(port=tls_port, folder=certificates)
