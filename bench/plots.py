@@ -78,28 +78,31 @@ def plots(found: list[dict[str, Any]]) -> list[Plot]:
 
 
 def _own_rows(found: list[dict[str, Any]], workloads: tuple[str, ...], figure: str) -> list[Row]:
-    measured = {one["workload"]: one for one in found if one["system"] == "lamplighter" and "figures" in one}
     return [
-        Row(WORKLOADS[workload].title, True, False, [("", measured[workload]["figures"][figure])])
+        Row(WORKLOADS[workload].title, True, False, dots)
         for workload in workloads
-        if workload in measured and measured[workload]["figures"][figure] > 0
+        if (dots := _dots(found, "lamplighter", [("", workload, figure)]))
     ]
 
 
 def _rows(found: list[dict[str, Any]], wanted: list[tuple[str, str, str]]) -> list[Row]:
-    figures = {(one["system"], one["workload"]): one for one in found if "figures" in one}
     rows = []
     for system in SYSTEMS:
-        dots = [
-            (name, figures[system, workload]["figures"][figure])
-            for name, workload, figure in wanted
-            # A logarithmic axis has no place for the 0 of a workload that got nothing done in its time.
-            if (system, workload) in figures and figures[system, workload]["figures"][figure] > 0
-        ]
-        if dots:
-            about = next(one for (name, _), one in figures.items() if name == system)
+        if dots := _dots(found, system, wanted):
+            about = next(one for one in found if one["system"] == system and "figures" in one)
             rows.append(Row(about["title"], system.startswith("lamplighter"), promises_less(about), dots))
     return rows
+
+
+def _dots(found: list[dict[str, Any]], system: str, wanted: list[tuple[str, str, str]]) -> list[tuple[str, float]]:
+    """The wanted figures that were measured, each with its name."""
+    figures = {one["workload"]: one["figures"] for one in found if one["system"] == system and "figures" in one}
+    return [
+        (name, figures[workload][figure])
+        for name, workload, figure in wanted
+        # A logarithmic axis has no place for the 0 of a workload that got nothing done in its time.
+        if workload in figures and figures[workload][figure] > 0
+    ]
 
 
 def svg(plot: Plot, colours: dict[str, str]) -> str:
