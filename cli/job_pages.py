@@ -96,9 +96,9 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
             ("boot", job.boot or ""),
             ("schedule", _schedule(found, times)),
             ("descends from", job.corr if job.corr != job.id else ""),
-            ("data", _payload(job.data)),
-            ("result", _payload(job.result)),
-            ("progress", _payload(job.progress)),
+            ("data", payload(job.data)),
+            ("result", payload(job.result)),
+            ("progress", payload(job.progress)),
             ("reason", job.reason or ""),
             ("error", (job.error or "", "bad")),
             ("traceback", (found.traceback or "", "quiet")),
@@ -192,7 +192,7 @@ def _schedule(found: JobPage, times: Times) -> str:
     return f"{called}{words}" + ("" if slot is None else f", slot {times.of(slot)}")
 
 
-def _payload(one: Payload | None) -> str:
+def payload(one: Payload | None) -> str:
     if one is None:
         return ""
     if not one.is_shown:

@@ -15,9 +15,10 @@ from ..environment.clock import SystemClock
 from ..errors import UnknownSchedule, UsageError, shown
 from ..messages.jobs import Instant
 from ..rules.validation import check_whole
-from ..rules.wording import Tone, many, span
+from ..rules.wording import Tone, span
 from .acting import Act, acting, declare_acting
 from .inspecting import SCHEDULE, SCHEDULES, declare_inspecting, id_meant, inspecting
+from .job_pages import payload
 from .options import LIMIT_MAX, Subcommand, Times, add_paging, add_since, add_until, argument, declare_group, limit_of
 from .page import Cell, Page, ago, listed, note, print_one
 
@@ -117,7 +118,6 @@ def _local(one: ScheduleView, instant: Instant, times: Times) -> str:
 def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Cell]]:
     declared = "not all processes have said whether they do" if one.declared_by is None else ", ".join(one.declared_by)
     told = "nobody that lives: it does not fire" if one.declared_by == () else declared
-    data = f"{one.data.shape}, {many(one.data.bytes, 'byte')} (--show-data shows it)"
     return [
         ("id", one.id),
         ("key", one.key or ""),
@@ -132,7 +132,7 @@ def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Ce
         ("missed slots", f"catch_up={one.catch_up}, within {span(one.catch_up_window)}"),
         ("overlap", one.overlap),
         ("jitter", span(one.jitter) if one.jitter else ""),
-        ("data", one.data.text if one.data.is_shown else data),
+        ("data", payload(one.data)),
     ]
 
 
