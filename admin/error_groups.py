@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 from ..messages.jobs import Instant, JobRecord, JobState
@@ -24,16 +23,36 @@ READ_AT_ONCE = 500
 """How many of them are in memory at a time."""
 
 
-def failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
-    """The jobs that died last, and the failed ones that were queued last, up to the maximum of each."""
-    names = () if name is None else (name,)
-    dead = JobQuery(names=names, states=(JobState.DEAD,), fate="no")
-    if seen.table is None:
-        yield from find(seen, dead, limit=FAILED_ON_SERVER_MAX).jobs
-    else:
-        yield from islice(in_pages(seen, dead), FAILED_MAX)
-        failing = JobQuery(names=names, states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1)
-        yield from (job for job in islice(in_pages(seen, failing), FAILED_MAX) if job.error is not None)
+class Failures:
+    """The jobs that died last, and the failed ones that were queued last, up to the maximum of each.
+
+    Attributes:
+        is_capped: whether there are more; known after all of these have been read.
+    """
+
+    def __init__(self, seen: StoreSnapshot, name: str | None) -> None:
+        self._seen = seen
+        self._names = () if name is None else (name,)
+        self.is_capped = False
+
+    def __iter__(self) -> Iterator[JobRecord]:
+        dead = JobQuery(names=self._names, states=(JobState.DEAD,), fate="no")
+        if self._seen.table is None:
+            # A server reads all of its dead jobs for each page, so the page is one.
+            died = find(self._seen, dead, limit=FAILED_ON_SERVER_MAX + 1).jobs
+            yield from self._up_to(FAILED_ON_SERVER_MAX, died)
+        else:
+            yield from self._up_to(FAILED_MAX, in_pages(self._seen, dead))
+            failing = JobQuery(names=self._names, states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1)
+            tried = self._up_to(FAILED_MAX, in_pages(self._seen, failing))
+            yield from (job for job in tried if job.error is not None)
+
+    def _up_to(self, most: int, jobs: Iterable[JobRecord]) -> Iterator[JobRecord]:
+        for count, job in enumerate(jobs):
+            if count == most:
+                self.is_capped = True
+                return
+            yield job
 
 
 def in_pages(seen: StoreSnapshot, query: JobQuery) -> Iterator[JobRecord]:

@@ -26,7 +26,7 @@ from ..stores.opening import place_of
 from ..stores.places import LockHolder
 from ..stores.ports import Readable, StoreSnapshot
 from ..stores.stored_lives import WatchedReadable
-from .error_groups import FAILED_MAX, FAILED_ON_SERVER_MAX, ErrorGroup, failures, grouped, in_pages, key_of
+from .error_groups import ErrorGroup, Failures, grouped, in_pages, key_of
 from .finding import find
 from .overview import WholeNames, names_seen, overview_of, running_on, whole_names
 from .runtimes import Runtimes
@@ -267,10 +267,10 @@ class Inspector:
     def errors(self, name: str | None = None) -> ErrorsPage:
         """The failures in groups: the jobs that died last, and those that have failed and are tried again."""
         with self.store.snapshot() as seen:
-            groups = grouped(failures(seen, name))
-            most = FAILED_ON_SERVER_MAX if seen.table is None else FAILED_MAX
+            failures = Failures(seen, name)
+            groups = grouped(failures)
         looked = sum(group.count for group in groups)
-        return ErrorsPage(at=self.now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= most)
+        return ErrorsPage(at=self.now(), groups=tuple(groups), looked_at=looked, is_capped=failures.is_capped)
 
     def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
         """A group of failures, by its id or the beginning of that, and at most `limit` of its jobs; None if there is
@@ -288,7 +288,7 @@ class Inspector:
         if not meant:
             return None, ()
         with self.store.snapshot() as seen:
-            jobs = [job for job in failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
+            jobs = [job for job in Failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
             return meant[0], self._job_views(seen, jobs[:limit])
 
     def dead_in(self, group: ErrorGroup) -> Sequence[str]:

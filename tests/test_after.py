@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, NotSupported, Runtime, UnknownJob, UsageError
-from lamplighter.admin.error_groups import failures
+from lamplighter.admin.error_groups import Failures
 from lamplighter.rules.limits import Limits
 from lamplighter.rules.new_jobs import JobChecks
 from lamplighter.testing import Inline
@@ -636,7 +636,7 @@ def test_what_failed_by_itself_is_found_among_all_that_share_its_fate(app):
     with pytest.raises(UsageError, match="expected yes or no"):
         app.jobs.list(query="fate:maybe")
     with app.runtime.current_boot.get().store.snapshot() as seen:
-        assert [job.id for job in failures(seen, None)] == [cause.id]
+        assert [job.id for job in Failures(seen, None)] == [cause.id]
 
 
 def register_removing(runtime):

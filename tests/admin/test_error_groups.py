@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter import JobSpec
-from lamplighter.admin.error_groups import failures, grouped, key_of
+from lamplighter.admin.error_groups import Failures, grouped, key_of
 from lamplighter.admin.inspector import readable_table
 
 from .kit import NOW, a_job
@@ -130,12 +130,15 @@ def test_failures_are_the_dead_that_failed_by_themselves_and_what_is_tried_again
 
     def found(name=None):
         with readable_table(str(tmp_path / "jobs.db"), "list").snapshot() as seen:
-            return sorted((job.name, job.state) for job in failures(seen, name))
+            told = Failures(seen, name)
+            return sorted((job.name, job.state) for job in told), told.is_capped
 
     every = [("again", "queued"), *[("work", "dead")] * 3]
-    assert (found(), found("work"), found("nobody")) == (every, every[1:], [])
+    assert (found(), found("work"), found("nobody")) == ((every, False), (every[1:], False), ([], False))
+    monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", 3)
+    assert found() == (every, False)
     monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", 2)
-    assert found() == every[:3]
+    assert found() == (every[:3], True)
 
 
 def test_a_job_that_has_failed_and_runs_again_is_one_that_is_tried_again(runtime, recorder, tmp_path) -> None:
@@ -150,6 +153,6 @@ def test_a_job_that_has_failed_and_runs_again_is_one_that_is_tried_again(runtime
     recorder.wait_for("job.started", count=2)
 
     with readable_table(str(tmp_path / "jobs.db"), "list").snapshot() as seen:
-        (group,) = grouped(failures(seen, None))
+        (group,) = grouped(Failures(seen, None))
 
     assert (group.name, group.dead, group.failing, group.error) == ("work", 0, 1, "ValueError: no")

@@ -15,6 +15,7 @@ from lamplighter.messages.views import Health, LaneView, QuietView
 from lamplighter.stores.control_client import BootView, boot_view, hung_parts
 
 from .boots import NOW, a_boot, a_handler, a_view, an_actor
+from .kit import a_lane
 
 
 def a_name(name: str = "work", **changes: Any) -> NameView:
@@ -186,24 +187,6 @@ def test_a_count_that_reached_its_most_says_that_there_may_be_more(census, ready
     assert (str(view.ready), str(view.scheduled), str(view.running)) == (ready, scheduled, "3")
 
 
-def a_lane(**changes: Any) -> LaneView:
-    lane = LaneView(
-        lane=1,
-        job_id="j",
-        job_name="work",
-        handler="1",
-        kind="thread",
-        attempt=1,
-        claim_no=1,
-        since=NOW,
-        seconds=1.0,
-        deadline=None,
-        cancelled=None,
-        abandoned=None,
-    )
-    return replace(lane, **changes)
-
-
 def a_worker(boot: str, *lanes: LaneView, is_heard: bool = True, **changes: Any) -> BootView:
     handlers = (a_handler(concurrency=3), a_handler(name="other"))
     view = a_view(boot=boot, handlers=handlers, lanes=lanes, lanes_open=len(lanes))
@@ -211,7 +194,8 @@ def a_worker(boot: str, *lanes: LaneView, is_heard: bool = True, **changes: Any)
 
 
 def test_what_runs_is_known_once_each_runtime_that_takes_the_name_has_answered():
-    lanes = (a_lane(), a_lane(job_name="other"), a_lane(abandoned="timed out"))
+    work = a_lane("j", job_name="work")
+    lanes = (work, a_lane("k"), replace(work, abandoned="timed out"))
     one, other = a_worker("b1", *lanes), a_worker("b2", is_heard=False)
     elsewhere = a_worker("b3", is_heard=False, names=("other",))
     dead = a_worker("b4", is_heard=False, is_alive=False)
