@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,64 @@ def test_workers_of_a_campaign_that_is_given_up_do_not_stay() -> None:
     assert time.monotonic() - began < 30
 
 
+def simulate(folder: Path, *options: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the command on the scenario of `mine.py`."""
+    command = [sys.executable, "-m", "lamplighter", "simulate", "mine:scenario", "--workers", "1", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=check)
+
+
+COUNTS = """
+from collections import Counter
+from lamplighter.testing.simulation.verdict import Violation
+
+REACH = {reach}
+
+def scenario(seed):
+    if seed == 5:
+        raise Violation("five is broken")
+    counts = Counter({{"even": 1 - seed % 2, "odd": seed % 2, "seventh": 1_000 * (seed == 7)}})
+    return +counts
+"""
+
+BROKEN = """seed 5: five is broken
+  again: lamplighter simulate mine:scenario --first 5 --seeds 1
+
+"""
+MISSED = "never reached: nothing\n"
+SEVEN = "  seventh       1,000\n  even              1\n  odd               1\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "seeds", "reach", "code", "says"),
+    [
+        (4, 3, ["even", "nothing"], 1, f"{BROKEN}{MISSED}  even           2\n3 simulations, 1 broke a promise"),
+        (4, 3, ["even"], 1, f"{BROKEN}  even           2\n3 simulations, 1 broke a promise"),
+        (6, 2, ["nothing", "even"], 1, f"{MISSED}{SEVEN}2 simulations, 0 broke a promise"),
+        (6, 2, ["even", "odd", "seventh"], 0, f"{SEVEN}2 simulations, 0 broke a promise"),
+    ],
+)
+def test_the_command_tells_all_that_a_campaign_broke_missed_and_reached(
+    tmp_path: Path, first: int, seeds: int, reach: list[str], code: int, says: str
+) -> None:
+    (tmp_path / "mine.py").write_text(COUNTS.format(reach=reach))
+
+    ran = simulate(tmp_path, "--first", str(first), "--seeds", str(seeds))
+
+    told, _, speed = ran.stdout.rpartition("; ")
+    assert (ran.returncode, told) == (code, says)
+    assert re.fullmatch(r"\d+ s, [\d.]+ a second and core\n", speed)
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--workers"])
+def test_a_campaign_of_nothing_is_refused(tmp_path: Path, option: str) -> None:
+    (tmp_path / "mine.py").write_text(COUNTS.format(reach=[]))
+
+    ran = simulate(tmp_path, option, "0")
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "expected --seeds and --workers to be 1 or more" in ran.stderr
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -99,9 +158,8 @@ def test_workers_of_a_campaign_that_is_given_up_do_not_stay() -> None:
 )
 def test_the_command_says_so_too(tmp_path: Path, body: str, says: str) -> None:
     (tmp_path / "mine.py").write_text(f"import os\n\ndef scenario(seed):\n    {body}\n")
-    command = [sys.executable, "-m", "lamplighter", "simulate", "mine:scenario", "--seeds", "3", "--workers", "1"]
 
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = simulate(tmp_path, "--seeds", "3")
 
     assert ran.returncode != 0
     assert says in ran.stdout + ran.stderr
@@ -111,19 +169,8 @@ def test_the_command_says_so_too(tmp_path: Path, body: str, says: str) -> None:
 def test_the_command_says_how_far_it_is_where_there_is_no_terminal(tmp_path: Path) -> None:
     total = 20 * CHUNK_SEEDS
     (tmp_path / "mine.py").write_text("from collections import Counter\n\ndef scenario(seed):\n    return Counter()\n")
-    command = [
-        sys.executable,
-        "-m",
-        "lamplighter",
-        "simulate",
-        "mine:scenario",
-        "--seeds",
-        str(total),
-        "--workers",
-        "1",
-    ]
 
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    ran = simulate(tmp_path, "--seeds", str(total), check=True)
 
     tenths = [f"{n * total // 10:,} of {total:,} simulations, 0 broke a promise" for n in range(1, 11)]
     assert ran.stderr.splitlines() == tenths
@@ -148,6 +195,8 @@ def test_the_command_tells_what_broke_while_the_rest_still_runs(tmp_path: Path) 
         assert ran.stdout is not None
         assert ran.stdout.readline().startswith("seed 3: ")
         (tmp_path / "go").write_text("")
-        assert f"{CHUNK_SEEDS + 1} simulations, 1 broke a promise" in ran.stdout.read()
+        rest = ran.stdout.read()
+        assert "seed 3: " not in rest
+        assert f"{CHUNK_SEEDS + 1} simulations, 1 broke a promise" in rest
 
     assert ran.returncode == 1
