@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
+from lamplighter.contrib import reloading
 from lamplighter.environment.process import state_of
 
 from ...faults.kit import eventually
@@ -219,6 +220,31 @@ def test_under_nohup_a_sighup_changes_nothing(tmp_path, producer):
         assert producer.jobs.join(producer.jobs.queue("mail"), timeout=SECONDS_MAX).state == "done"
         process.terminate()
         assert process.wait(SECONDS_MAX) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "drain"),
+    [
+        ([], ["--drain", "1.0"], 1.0),
+        (["--only", "a", "--only", "b"], ["--only", "a", "--only", "b", "--drain", "1.0"], 1.0),
+        (["--log", "l", "--level", "debug", "--drain", "7"], ["--log", "l", "--level", "debug", "--drain", "7.0"], 7.0),
+    ],
+)
+def test_a_reloader_s_worker_gets_all_other_options(monkeypatch, options, given, drain):
+    started = []
+
+    class Worker(reloading._Worker):
+        def __init__(self, command, drain):
+            super().__init__(command, drain)
+            self._is_told = True
+            started.append((command, self._seconds_max))
+
+    monkeypatch.setattr(reloading, "_Worker", Worker)
+
+    assert main(["run", "app:runtime", "--reload", *options]) == 0
+
+    command = [sys.executable, "-m", "lamplighter", "run", "app:runtime", *given]
+    assert started == [(command, drain + reloading.STOP_SECONDS_MAX)]
 
 
 def test_without_watchfiles_a_reload_says_what_to_install(tmp_path, monkeypatch, capsys):

@@ -249,6 +249,31 @@ def test_the_command_shows_what_is_unreadable_and_returns_it(
     assert (json.loads(found)["rev"], headers) == ("7", {})
 
 
+def test_the_command_shows_and_returns_the_first_and_says_how_many_more_there_are(
+    url: str, worker: Runtime, outside: Outside, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = {unreadable_messages.REASON: "its body is no JSON", unreadable_messages.SINCE: 1_600_000_000}
+    for name, text, said in (("one", b"1", why), ("two", b"22", {}), ("three", b"333", why)):
+        outside.publish(topology.UNREADABLE, text, {unreadable_messages.QUEUE: QUEUE, **said}, message_id=name)
+    worker.stop()
+
+    def told(*options: str) -> tuple[int, list[str]]:
+        return main(["unreadable", url, *options]), capsys.readouterr().out.splitlines()
+
+    shown, (*listed, more, count) = told("--limit", "2")
+    returned = told("--return", "--limit", "2")
+    left = told()
+
+    since = "2020-09-13T12:26:40Z"
+    one = f"{since}  {QUEUE}  one  1 byte: its body is no JSON"
+    assert (shown, listed) == (1, [one, f"?  {QUEUE}  two  2 bytes: nobody has said why"])
+    assert more == "... and 1 more; --limit shows more of them"
+    assert count.startswith("3 unreadable messages in amqp://")
+    assert returned == (0, ["returned 2 messages; 0 have no queue to go to"])
+    one_left = f"{since}  {QUEUE}  three  3 bytes: its body is no JSON"
+    assert left == (1, [one_left, count.replace("3 unreadable messages", "1 unreadable message")])
+
+
 def test_the_command_leaves_where_it_is_what_has_no_queue_to_go_to(
     url: str, worker: Runtime, outside: Outside, capsys: pytest.CaptureFixture[str]
 ) -> None:
