@@ -88,8 +88,8 @@ def leader(seen: Evidence) -> Iterator[Symptom]:
         yield error("no runtime reads the ledger, so no schedule fires", "start a runtime")
     else:
         yield unknown(
-            f"{many(depth.consumers, 'runtime')} read the ledger, and none of the {len(seen.views)} that have answered "
-            "leads",
+            f"{many(depth.consumers, 'runtime')} {'reads' if depth.consumers == 1 else 'read'} the ledger, and none of "
+            f"the {len(seen.views)} that have answered leads",
             "look again: a leader is found within seconds after one has gone",
         )
 
@@ -115,7 +115,8 @@ def rungs(seen: Evidence) -> Symptoms:
         yield unknown(NOT_USED)
     elif waiting:
         yield unknown(
-            f"{many(waiting, 'delayed job')} wait, and the server does not tell whether one is past its time",
+            f"{many(waiting, 'delayed job')} {'waits' if waiting == 1 else 'wait'}, and the server does not tell "
+            "whether one is past its time",
             "`rabbitmqctl list_queues name messages head_message_timestamp`",
         )
     return "no delayed job waits for its time"
