@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,6 +137,21 @@ def test_a_coroutine_is_run_though_django_lets_no_loop_touch_a_connection(worker
 def test_a_name_without_a_handler_is_told_to_whoever_runs_the_command(shop: None) -> None:
     with pytest.raises(CommandError, match="'receipt'"):
         call_command("lamplighter", "run", "--only", "recept")
+
+
+@pytest.mark.usefixtures("logging_as_before")
+def test_the_command_runs_with_the_options_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamplighter.contrib.django.management.commands import lamplighter as command
+
+    ran = []
+    monkeypatch.setattr(
+        command, "configured_runtime", lambda: SimpleNamespace(run=lambda drain, only: ran.append((drain, only)))
+    )
+
+    call_command("lamplighter", "run")
+    call_command("lamplighter", "run", "--drain", "3.5", "--only", "a", "--only", "b")
+
+    assert ran == [(None, None), (3.5, ["a", "b"])]
 
 
 def test_a_process_that_cannot_start_serves_its_request_and_starts_at_a_later_one(

@@ -117,31 +117,44 @@ def test_a_call_that_raises_is_counted_with_what_went_wrong(rt, meters, monkeypa
     assert sent.attributes == QUEUE | MAIL | {"error.type": "lamplighter.errors.StoreUnavailable"}
 
 
-def test_a_store_is_told_of_whenever_metrics_are_collected(runtime, recorder, tmp_path, meters):
+def test_a_store_is_told_of_whenever_metrics_are_collected(runtime, recorder, tmp_path, meters, monkeypatch):
+    told = {}
+
+    def read(*given, **named):
+        found = metrics_of(*given, **named)
+        told.update({metric.of.name: dict(metric.values) for metric in found})
+        return found
+
+    monkeypatch.setattr("lamplighter.admin.metrics.metrics_of", read)
     rt = runtime()
     rt.jobs.add_handler("sleeps", lambda job: job.sleep(60), concurrency=2)
     rt.jobs.queue("sleeps", id="s")
     recorder.wait_for("job.started")
     rt.jobs.queue("mail", delay=600)
+    rt.jobs.queue("nobody")
 
     observe_store(tmp_path / "jobs.db", meter_provider=meters.provider)
 
     data = meters.reader.get_metrics_data()
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics
     found = {
         metric.name: {tuple(point.attributes.values())[1:]: point.value for point in metric.data.data_points}
-        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        for metric in metrics
     }
-    assert found.keys() == {
-        "lamplighter.jobs",
-        "lamplighter.oldest_ready",
-        "lamplighter.lanes",
-        "lamplighter.lanes.busy",
+    assert {metric.name: metric.unit for metric in metrics} == {
+        "lamplighter.jobs": "{job}",
+        "lamplighter.oldest_ready": "s",
+        "lamplighter.lanes": "{lane}",
+        "lamplighter.lanes.busy": "{lane}",
     }
     assert {key for key, value in found["lamplighter.jobs"].items() if value} == {
         ("sleeps", "running"),
         ("mail", "scheduled"),
+        ("nobody", "parked"),
     }
     assert (found["lamplighter.lanes"], found["lamplighter.lanes.busy"]) == ({("sleeps",): 2}, {("sleeps",): 1})
+    assert found["lamplighter.oldest_ready"] == told["lamplighter_oldest_ready_seconds"]
+    assert found["lamplighter.oldest_ready"]["nobody",] > 0
 
 
 def test_each_collection_reads_the_store_once_and_anew(runtime, tmp_path, meters, monkeypatch):

@@ -122,6 +122,8 @@ def test_whoever_has_served_metrics_listens_no_more(tmp_path: Path) -> None:
     with served(LamplighterCollector(tmp_path / "jobs.db"), "127.0.0.1", 0) as (port, _):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             assert b"lamplighter_health" in answer.read()
+        with socket.create_server(("127.0.0.2", port)):
+            """It listens at the given address alone."""
         with pytest.raises(UsageError, match=f"127.0.0.1:{port}"):
             served(LamplighterCollector(tmp_path / "jobs.db"), "127.0.0.1", port).__enter__()
 
