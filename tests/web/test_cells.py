@@ -399,6 +399,30 @@ def test_a_schedule_tells_its_newest_slots_and_how_many_each_row_stands_for(
     ]
 
 
+@pytest.mark.parametrize(
+    ("is_durable", "declared_by", "in_list", "on_page"),
+    [
+        (True, (), "the store", "the store"),
+        (False, ("b1",), "1 runtime", "b1"),
+        (False, ("b1", "b2"), "2 runtimes", "b1 b2"),
+        (False, (), "nobody: it will not fire", "nobody that runs: it will not fire"),
+        (False, None, "not known", "not known: not all runtimes have answered"),
+    ],
+)
+def test_a_schedule_says_who_declares_it(
+    page: Page, monkeypatch: pytest.MonkeyPatch, is_durable: bool, declared_by: Any, in_list: str, on_page: str
+) -> None:
+    with inspector_at(page.store) as inspector:
+        found = inspector.schedule(inspector.schedules(limit=1)[0].id)
+    one = replace(found.schedule, is_durable=is_durable, declared_by=declared_by)
+    monkeypatch.setattr(Inspector, "schedule", lambda self, *_, **__: replace(found, schedule=one))
+    monkeypatch.setattr(Inspector, "schedules", lambda self, *_, **__: [one])
+
+    (row,) = rows(page.text("/schedules"))
+    assert row["Declared by"] == in_list
+    assert facts(page.text("/schedules/any"))["declared by"] == on_page
+
+
 def test_an_attempt_has_its_own_span_and_a_job_that_of_its_last_one(page: Page) -> None:
     with contextlib.closing(sqlite3.connect(page.store)) as database, database:
         job = f"queued_at = {NOW}, run_at = {NOW + 1}, claimed_at = {NOW + 3}, ended_at = {NOW + 7}"
