@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ..admin.inspector import Inspector
 from ..admin.query import read_json, read_setting
@@ -223,7 +224,8 @@ def _signal(act: Act) -> int:
             f"job {arguments.job} waits for {awaited!r} now; {arguments.name!r} is kept until the handler waits for it"
         )
     if act.is_dry:
-        return _would(act, f"signal {arguments.name!r} to", [job for job in found if not _has_ended(job)])
+        sent = [job for job in found if not _has_ended(job)]
+        return _would(act, "signal", sent, f"signal {arguments.name!r} to", signal=arguments.name)
     try:
         act.operator.signal(arguments.job, arguments.name, data, reason=act.reason)
     except SignalRefused as error:
@@ -240,7 +242,8 @@ def _reprioritize(act: Act) -> int:
         for job in found:
             if job.state != JobState.QUEUED:
                 note(f"{job.id} would keep its priority: it is {job.state}")
-        return _would(act, f"give priority {priority} to", [job for job in found if job.state == JobState.QUEUED])
+        queued = [job for job in found if job.state == JobState.QUEUED]
+        return _would(act, "reprioritize", queued, f"give priority {priority} to", priority=priority)
     operator = act.operator
 
     def one(job_id: str) -> int:
@@ -312,9 +315,11 @@ def _forgettable(act: Act, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
     return list(gone.values())
 
 
-def _would(act: Act, action: str, jobs: Sequence[JobRecord]) -> int:
+def _would(act: Act, action: str, jobs: Sequence[JobRecord], does: str | None = None, **view: Any) -> int:
+    """Tell what would be done to each job: people in the words of `does`, if the action's name does not say all."""
     if not act.can_look:
         note("on a server nobody knows beforehand which jobs are dead or held by a runtime; nothing was done")
     for job in jobs:
-        act.done(action, f"would {action} {job.id}, which is {job.state}", id=job.id, name=job.name, state=job.state)
+        told = f"would {does or action} {job.id}, which is {job.state}"
+        act.done(action, told, id=job.id, name=job.name, state=job.state, **view)
     return 0 if jobs else 1

@@ -8861,7 +8861,7 @@ MUTANTS = (
         "cli/jobs.py",
         '        return _would(act, "cancel", [job for job in found if not _has_ended(job)])\n',
         "        pass\n",
-        test="tests/cli/test_acting.py::test_no_act_does_anything_in_a_dry_run",
+        test="tests/cli/test_acting.py::test_a_dry_run_tells_people_and_programs_what_would_be_done",
     ),
     Mutant(
         SIGHT,

@@ -383,41 +383,6 @@ def test_a_number_that_has_changed_is_refused(file, dead, capsys):
     assert set(states(file).values()) == {"queued"}
 
 
-def test_a_dry_run_tells_and_does_nothing(runtime, file, dead, capsys):
-    with runtime() as rt:
-        yearly = rt.scheduler.add("fails", "@yearly", durable=True)
-    dead(2)
-    before, were = boots(file), states(file)
-    capsys.readouterr()
-
-    codes = [
-        main([*words, "--dry-run"])
-        for words in (
-            ["jobs", "requeue", "dead0"],
-            ["jobs", "requeue", "--where", "state:dead"],
-            ["names", "pause", "fails"],
-            ["names", "limit", "fails", "none"],
-            ["schedules", "run", yearly],
-            ["schedules", "pause", yearly],
-            ["schedules", "resume", yearly],
-            ["schedules", "remove", yearly],
-        )
-    ]
-
-    assert codes == [0] * 8
-    assert capsys.readouterr().out.splitlines() == [
-        "would requeue dead0, which is dead",
-        "would requeue 2 jobs",
-        "no job of fails would be started until it is resumed",
-        "as many jobs as its handlers take of fails would run at once",
-        f"would queue a job of {yearly}",
-        f"the slots of {yearly} would pass until it is resumed",
-        f"{yearly} would fire again",
-        f"{yearly} would be removed",
-    ]
-    assert (boots(file), states(file)) == (before, were)
-
-
 def test_a_group_of_failures_is_requeued_whole_also_what_is_too_old_to_be_shown(file, dead, capsys, monkeypatch):
     monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", 2)
     dead(5)
@@ -932,31 +897,122 @@ def test_an_act_tells_people_and_programs_what_it_has_done(runtime, file, dead, 
     }
 
 
-DRY = [
-    ["jobs", "requeue", "dead0", "dead1"],
-    ["jobs", "cancel", "waits"],
-    ["jobs", "cancel", "waits", "dead0"],
-    ["jobs", "cancel", "--where", "state:queued"],
-    ["jobs", "copy", "dead0"],
-    ["jobs", "signal", "waits", "approved"],
-    ["jobs", "reprioritize", "waits", "5"],
-    ["jobs", "forget", "dead0"],
-    ["queue", "fails"],
+ENDED_DEAD0 = "dead0 has ended already, as dead; nothing was done\n"
+
+DRY: list[tuple[str, list[str], list[dict[str, Any]], str]] = [
+    (
+        "jobs requeue dead0 dead1",
+        ["would requeue dead0, which is dead", "would requeue dead1, which is dead"],
+        [
+            {"action": "requeue", "id": "dead0", "name": "fails", "state": "dead"},
+            {"action": "requeue", "id": "dead1", "name": "fails", "state": "dead"},
+        ],
+        "",
+    ),
+    (
+        "jobs requeue --where state:dead",
+        ["would requeue 2 jobs"],
+        [{"action": "requeue", "matching": {"count": 2, "is_capped": False}, "done": 0, "changed": 0, "refused": 0}],
+        "",
+    ),
+    (
+        "jobs cancel waits dead0",
+        ["would cancel waits, which is queued"],
+        [{"action": "cancel", "id": "waits", "name": "nobody", "state": "queued"}],
+        ENDED_DEAD0,
+    ),
+    (
+        "jobs cancel --where state:queued",
+        ["would cancel 1 job"],
+        [{"action": "cancel", "matching": {"count": 1, "is_capped": False}, "done": 0, "changed": 0, "refused": 0}],
+        "",
+    ),
+    (
+        "jobs copy dead0",
+        ["would queue a job like dead0, of fails"],
+        [{"action": "copy", "id": "dead0", "name": "fails"}],
+        "",
+    ),
+    (
+        "jobs signal waits approved",
+        ["would signal 'approved' to waits, which is queued"],
+        [{"action": "signal", "id": "waits", "name": "nobody", "state": "queued", "signal": "approved"}],
+        "",
+    ),
+    (
+        "jobs reprioritize waits 5",
+        ["would give priority 5 to waits, which is queued"],
+        [{"action": "reprioritize", "id": "waits", "name": "nobody", "state": "queued", "priority": 5}],
+        "",
+    ),
+    (
+        "jobs forget dead0",
+        ["would forget dead0, which is dead"],
+        [{"action": "forget", "id": "dead0", "name": "fails", "state": "dead"}],
+        "",
+    ),
+    ("queue fails", ["would queue a job of fails"], [{"action": "queue", "name": "fails"}], ""),
+    (
+        "names pause fails --until 2099-01-01 --utc",
+        ["no job of fails would be started until 2099-01-01 00:00:00Z"],
+        [{"action": "pause", "name": "fails", "until": 4070908800.0}],
+        "",
+    ),
+    (
+        "names resume nobody",
+        ["jobs of nobody would be started again"],
+        [{"action": "resume", "name": "nobody"}],
+        "",
+    ),
+    (
+        "names limit fails 3",
+        ["at most 3 jobs of fails would run at once"],
+        [{"action": "limit", "name": "fails", "most": 3}],
+        "",
+    ),
+    (
+        "names limit fails none",
+        ["as many jobs as its handlers take of fails would run at once"],
+        [{"action": "limit", "name": "fails", "most": None}],
+        "",
+    ),
+    ("schedules run {id}", ["would queue a job of {id}"], [{"action": "run", "schedule": "{id}"}], ""),
+    (
+        "schedules pause {id}",
+        ["the slots of {id} would pass until it is resumed"],
+        [{"action": "pause", "schedule": "{id}"}],
+        "",
+    ),
+    ("schedules resume {id}", ["{id} would fire again"], [{"action": "resume", "schedule": "{id}"}], ""),
+    ("schedules remove {id}", ["{id} would be removed"], [{"action": "remove", "schedule": "{id}"}], ""),
 ]
 
 
-def test_no_act_does_anything_in_a_dry_run(runtime, file, dead, capsys):
+@pytest.mark.parametrize(("words", "lines", "views", "noted"), DRY, ids=[words for words, *_ in DRY])
+def test_a_dry_run_tells_people_and_programs_what_would_be_done(
+    runtime, file, dead, capsys, words, lines, views, noted
+):
     dead(2)
     with runtime() as rt:
         rt.jobs.queue("nobody", id="waits")
+        rt.jobs.pause("nobody")
+        schedule = rt.scheduler.add("fails", "@yearly", key="nightly", durable=True)
     with closing(sqlite3.connect(file)) as db:
         before = list(db.iterdump())
     capsys.readouterr()
+    given = [*words.replace("{id}", schedule).split(), "--dry-run"]
 
-    for words in DRY:
-        assert (main([*words, "--dry-run"]), words) == (0, words)
-        assert "would" in capsys.readouterr().out
+    assert main(given) == 0
+    people = capsys.readouterr()
+    assert main([*given, "--json"]) == 0
+    programs = capsys.readouterr()
 
+    assert people.out.splitlines() == [line.replace("{id}", schedule) for line in lines]
+    assert [json.loads(line) for line in programs.out.splitlines()] == [
+        {**{field: schedule if value == "{id}" else value for field, value in view.items()}, "is_done": False}
+        for view in views
+    ]
+    assert people.err == programs.err == noted
     with closing(sqlite3.connect(file)) as db:
         assert list(db.iterdump()) == before
 
