@@ -816,22 +816,25 @@ def test_a_sync_call_on_a_running_loop_works_and_warns_once(runtime):
 
 
 @pytest.mark.filterwarnings("ignore:jobs.queue blocks")
-def test_the_log_says_once_for_each_name_which_call_blocks_a_loop(runtime, recorder):
-    rt = runtime()
+def test_each_log_says_once_for_each_name_which_call_blocks_a_loop(runtime, recorder):
+    rt, other = runtime(), runtime(":memory:")
 
     async def host():
         for name in ("a", "b", "a"):
             rt.jobs.queue(name)
         rt.jobs.pause("c")
         await rt.jobs.aqueue("d")
+        other.jobs.queue("b")
 
+    ids = rt.boot.id, other.boot.id
     asyncio.run(host())
     rt.jobs.queue("e")
-    rt.stop()
+    for one in (rt, other):
+        one.stop()
 
-    recorder.wait_for("runtime.stopped")
-    blocked = [(event["call"], event.get("job_name")) for event in recorder.of("loop.blocked")]
-    assert blocked == [("jobs.queue", "a"), ("jobs.queue", "b"), ("jobs.pause", None)]
+    recorder.wait_for("runtime.stopped", count=2)
+    blocked = [[(event["call"], event.get("job_name")) for event in recorder.of("loop.blocked", boot=id)] for id in ids]
+    assert blocked == [[("jobs.queue", "a"), ("jobs.queue", "b"), ("jobs.pause", None)], [("jobs.queue", "b")]]
 
 
 def test_a_coroutine_handler_queues_without_blocking_its_loop(runtime, recorder):

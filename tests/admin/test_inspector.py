@@ -384,6 +384,24 @@ def test_a_schedule_is_told_in_words_with_its_next_slots_and_who_declares_it(run
         inspector.schedule("nope")
 
 
+def test_who_declares_a_schedule_is_not_known_while_a_runtime_does_not_answer(runtime, inspector, monkeypatch):
+    rt, silent = runtime(), runtime()
+    rt.scheduler.add("report", "@daily", key="daily")
+    answered = inspector.schedules(limit=10), inspector.schedule("report", key="daily").schedule
+    silent.boot._standing.controls.close()
+    monkeypatch.setattr(silent.boot._standing.controls, "keep", lambda: None)
+
+    unheard = inspector.schedules(limit=10), inspector.schedule("report", key="daily").schedule
+
+    assert [(one.declared_by, page.declared_by) for (one,), page in (answered, unheard)] == [
+        ((rt.boot.id,), (rt.boot.id,)),
+        (None, None),
+    ]
+    # It may fire, so its next slots are among those to come.
+    coming, _ = inspector.coming_slots(limit=10, count=1)
+    assert [slot.name for slot in coming] == ["report"]
+
+
 def test_the_next_slots_are_those_to_come_though_nobody_has_accounted_for_others(timed, time, file):
     with timed() as rt:
         for name in ("a", "b"):

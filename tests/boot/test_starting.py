@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from lamplighter import Runtime, StoreUnavailable, UsageError
+from lamplighter import Rate, Runtime, StoreUnavailable, UsageError
 from lamplighter.boot.requests import Requests
 from lamplighter.environment import Environment
 from lamplighter.stores.opening import place_of
@@ -57,6 +57,40 @@ def test_a_start_that_is_cancelled_while_it_goes_on_leaves_nothing_running(tmp_p
 
     assert rt.boot is None
     assert rt.wait(0)
+
+
+def test_each_handler_is_logged_with_all_its_limits_before_the_start_or_after(runtime, recorder):
+    rt = runtime(start=False)
+    rate, slow = Rate(100, per=60, burst=5), Rate(1, per=3600)
+    rt.jobs.add_handler("mail", print, concurrency=2, concurrency_total=7, concurrency_per_group=3, rate=rate)
+    rt.jobs.add_handler("mail", repr, rate_per_group=slow)
+    rt.jobs.add_handler("report", print, isolation="process")
+    rt.start()
+    rt.jobs.add_handler("report", repr, concurrency=4)
+
+    told = recorder.wait_for("handler.added", count=4) and recorder.of("handler.added")
+    names = {"job_name", "handler", "isolation", "concurrency", "concurrency_total", "concurrency_per_group"}
+    ids = [handler.id for name in ("mail", "report") for handler in rt.boot.share.declared.handlers(name)]
+    assert [{name: line[name] for name in line if name in names or name.startswith("rate")} for line in told] == [
+        {
+            "job_name": "mail",
+            "handler": ids[0],
+            "isolation": "thread",
+            "concurrency": 2,
+            "concurrency_total": 7,
+            "concurrency_per_group": 3,
+            "rate": "100/60s burst 5",
+        },
+        {
+            "job_name": "mail",
+            "handler": ids[1],
+            "isolation": "thread",
+            "concurrency": 1,
+            "rate_per_group": "1/3600s",
+        },
+        {"job_name": "report", "handler": ids[2], "isolation": "process", "concurrency": 1},
+        {"job_name": "report", "handler": ids[3], "isolation": "thread", "concurrency": 4},
+    ]
 
 
 def test_a_cancelled_entry_does_not_stop_what_ran_before(runtime):

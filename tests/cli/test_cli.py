@@ -14,6 +14,7 @@ import lamplighter
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
+from lamplighter.stores.postgresql.schema import NEW_ID, creation
 
 from ..history.kit import clean_run, index_of, without, write_log
 
@@ -36,6 +37,28 @@ def a_job_of(name: str) -> str:
 
 def objects(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in printed(capsys)]
+
+
+def test_the_sql_of_a_store_names_its_schema_and_gives_each_role_the_same_rights(capsys):
+    assert main(["schema", "postgresql://127.0.0.1:1/none?schema=jobs", "--role", "shop", "--role", 'the "web"']) == 0
+
+    out = capsys.readouterr().out
+    assert out.replace(creation(), "(tables)").splitlines() == [
+        "begin;",
+        'create schema if not exists "jobs";',
+        'set local search_path = "jobs";',
+        "(tables);",
+        f"update lamplighter_store set store_id = {NEW_ID};",
+        'grant usage on schema "jobs" to "shop";',
+        'grant select, insert, update, delete on all tables in schema "jobs" to "shop";',
+        'grant usage on all sequences in schema "jobs" to "shop";',
+        'grant usage on schema "jobs" to "the ""web""";',
+        'grant select, insert, update, delete on all tables in schema "jobs" to "the ""web""";',
+        'grant usage on all sequences in schema "jobs" to "the ""web""";',
+        "commit;",
+    ]
+    assert main(["schema", "postgresql://127.0.0.1:1/none"]) == 0
+    assert capsys.readouterr().out == out.replace('"jobs"', '"lamplighter"').partition("grant")[0] + "commit;\n"
 
 
 def test_an_audit_says_one_line_when_all_is_well(log, capsys):

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lamplighter.admin import finding
+from lamplighter.admin import inspector as looks
 from lamplighter.admin.operator import Operator
 from lamplighter.cli.main import main
 
@@ -125,6 +127,31 @@ def test_a_list_says_on_standard_error_how_to_go_on_and_as_json_in_its_last_line
     *jobs, end = objects(capsys)
     assert [job["id"] for job in jobs] == ["m1", "m0"]
     assert (end["next"], end["is_complete"]) == (None, True)
+
+
+def test_a_list_says_how_far_it_has_looked_where_that_is_not_at_all_jobs(filled, capsys, monkeypatch):
+    monkeypatch.setitem(finding.find.__kwdefaults__, "looked_max", 2)
+
+    assert main(["jobs", "list", "parked"]) == 0
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["id", "parked"]
+    says, _, cursor = printed.err.strip().partition("'")
+    assert says == "looked at 2 jobs, and no further: go on with --after "
+    assert main(["jobs", "list", "parked", "--json"]) == 0
+    *_, end = objects(capsys)
+    assert end == {"next": cursor.strip("'"), "looked_at": 2, "is_complete": False}
+
+    monkeypatch.setitem(finding.find.__kwdefaults__, "looked_max", 100)
+    assert main(["jobs", "list", "parked", "--after", end["next"]]) == 1
+    assert capsys.readouterr() == ("", "no such job among the 2 that were looked at\n")
+
+
+def test_a_count_says_how_far_it_has_looked_where_that_is_not_at_all_jobs(filled, capsys, monkeypatch):
+    monkeypatch.setattr(looks, "LOOKED_MAX", 2)
+
+    assert main(["jobs", "count", "parked"]) == 0
+
+    assert capsys.readouterr() == ("1+\n", "looked at 2 jobs, and no further\n")
 
 
 def test_names_are_listed_some_at_a_time(filled, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,19 @@ def test_the_first_call_starts_a_producer_that_leaves_the_work_to_others(
 
     assert is_idle and not web.boot.share.works
     assert ran_in == [worker]
+
+
+def test_a_name_that_is_none_of_the_module_is_refused_without_the_settings(shop: None) -> None:
+    module = importlib.import_module("lamplighter.contrib.django")
+
+    with override_settings(LAMPLIGHTER=None):
+        for name in ("job", "configured_runtime", "_private"):
+            with pytest.raises(
+                AttributeError, match=f"^module 'lamplighter.contrib.django' has no attribute '{name}'$"
+            ):
+                getattr(module, name)
+        with pytest.raises(ImportError, match="cannot import name 'job'"):
+            exec("from lamplighter.contrib.django import job")
 
 
 def test_a_stopped_producer_starts_again_by_itself(elsewhere: Callable[..., Any]) -> None:
