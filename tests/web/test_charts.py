@@ -36,9 +36,18 @@ def test_durations_are_drawn_over_powers_of_ten_and_a_gap_is_a_gap() -> None:
     decades = decades_of(series.values())
     root = ElementTree.fromstring(curves(series, ["a", "b", "c"], decades, title="Ran"))
 
-    drawn = [(line.get("class"), line.get("points", "").split()[0].split(",")[1]) for line in root.iter("polyline")]
     assert (list(decades), ticks_of(decades)) == ([-3, -2, -1, 0, 1], ["10 s", "100 ms", "1 ms"])
-    assert drawn == [("p50", "120.0"), ("p50", "90.0"), ("p99", "60.0"), ("p99", "30.0")]
+    assert [(line.get("class"), line.get("points")) for line in root.iter("polyline")] == [
+        ("p50", "0.0,120.0 192.0,120.0"),
+        ("p50", "480.0,90.0 672.0,90.0"),
+        ("p99", "0.0,60.0 192.0,60.0"),
+        ("p99", "480.0,30.0 672.0,30.0"),
+    ]
+    assert [(one.get("x"), one.get("width"), one.get("height")) for one in root.iter("rect")] == [
+        ("0.0", "240.0", "120"),
+        ("480.0", "240.0", "120"),
+    ]
+    assert [title.text for title in root.iter("title")] == ["a: 0.001 p50, 0.1 p99", "c: 0.01 p50, 1 p99"]
 
 
 def test_nothing_at_all_is_a_chart_too() -> None:

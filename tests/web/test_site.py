@@ -25,19 +25,25 @@ from lamplighter.web.site import HEADERS
 
 from .kit import EVERYTHING, Page
 
-PAGES = [
-    "/",
-    "/jobs",
-    "/errors",
-    "/names",
-    "/schedules",
-    "/runtimes",
-    "/doctor",
-    "/names/mail",
-    "/jobs/fine",
-    "/jobs/dead-1",
-    "/graphs/dead-1",
-]
+TITLES = {
+    "/": "Overview",
+    "/jobs": "Jobs",
+    "/errors": "Errors",
+    "/names": "Names",
+    "/schedules": "Schedules",
+    "/runtimes": "Runtimes",
+    "/doctor": "Doctor",
+    "/names/mail": "mail",
+    "/jobs/fine": "fine",
+    "/jobs/dead-1": "dead-1",
+    "/graphs/dead-1": "Graph of dead-1",
+}
+
+PAGES = list(TITLES)
+
+
+def title_of(html: str) -> str:
+    return unescape(html.partition("<title>")[2].partition("</title>")[0])
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -47,7 +53,25 @@ def test_every_page_answers_people_and_programs(page: Page, path: str) -> None:
     assert (html.status, twin.status) == (200, 200)
     assert html.body.startswith(b"<!doctype html>")
     assert html.headers.items() >= HEADERS.items()
+    assert title_of(html.body.decode()) == f"{TITLES[path]} – Lamplighter"
     json.loads(twin.body)
+
+
+def test_the_page_of_a_schedule_and_that_of_a_failure_say_which_one_it_is(page: Page) -> None:
+    (schedule,) = json.loads(page.get("/schedules", "as=json").body)
+    group = next(one for one in json.loads(page.get("/errors", "as=json").body)["groups"] if one["name"] == "mail")
+    said = page.text(f"/schedules/{schedule['id']}"), page.text(f"/errors/{group['id']}")
+
+    assert [title_of(html) for html in said] == ["morning – Lamplighter", "ValueError – Lamplighter"]
+    facts = [unescape(re.sub("<[^>]*>", "", one)) for one in re.findall(r"<(?:h1|dd)\b.*?</(?:h1|dd)>", said[0])]
+    assert facts == [
+        "morning",
+        "mail",
+        "at 06:00 every day (0 6 * * *, Europe/Berlin)",
+        "",
+        "the store",
+        schedule["id"],
+    ]
 
 
 @pytest.mark.parametrize(
