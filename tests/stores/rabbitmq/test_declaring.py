@@ -54,6 +54,19 @@ def test_a_queue_that_is_deleted_while_it_is_declared_is_declared_again(
     assert store.health_issues() == []
 
 
+def test_a_queue_that_was_deleted_meanwhile_is_declared_by_the_turn_that_needs_it() -> None:
+    world = World()
+    store = ready(world)
+    queue(store, "work")
+    world.server.delete(QUEUE)
+
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("another", name="work")])
+
+    assert [stored.message.message_id for stored in world.server.queues[QUEUE].ready] == ["another"]
+    assert store.health_issues() == []
+
+
 def test_a_queue_that_is_never_found_stops_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     store = ready(world)

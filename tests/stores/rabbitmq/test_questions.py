@@ -10,7 +10,7 @@ from lamplighter import StoreError, StoreUnavailable
 from lamplighter.stores.rabbitmq import questions, topology
 from lamplighter.stores.rabbitmq.admin_connection import AdminConnection
 from lamplighter.stores.rabbitmq.ledger_records import leader_in
-from lamplighter.stores.rabbitmq.link import LOCKED, NOT_FOUND, Refused
+from lamplighter.stores.rabbitmq.link import LOCKED, NOT_FOUND, LinkLost, QueueSpec, Refused, settle
 from lamplighter.stores.rabbitmq.questions import ServerClient
 
 
@@ -40,3 +40,45 @@ def test_a_leader_that_cannot_be_read_is_not_known(monkeypatch, client, code):
     monkeypatch.setattr(questions, "LOCKED_TRIES_MAX", 2)
 
     assert client("amqp://server", RefusingLink(code), threading.Event).leader() == leader_in([])
+
+
+class DeclaringLink:
+    """Has the queues `there`, and ends each declaration with an error, if there is one."""
+
+    def __init__(self, there, error):
+        self.there, self.error = there, error
+
+    def look(self, queue):
+        return answered((0, 0), None) if queue in self.there else answered(None, Refused("no queue", NOT_FOUND))
+
+    def setup(self, wanted):
+        return answered(None, self.error)
+
+
+def answered(value, error):
+    future = Future()
+    settle(future, value, error)
+    return future
+
+
+@pytest.mark.parametrize(
+    ("there", "error", "differs"),
+    [
+        ({"a", "b"}, None, {}),
+        ({"a", "b"}, Refused("other arguments", 406), {"a": "other arguments", "b": "other arguments"}),
+        ({"b"}, Refused("other arguments", 406), {"b": "other arguments"}),
+        (set(), Refused("other arguments", 406), {}),
+    ],
+)
+def test_what_the_server_refuses_to_declare_differs(there, error, differs):
+    visitor = AdminConnection("amqp://server", DeclaringLink(there, error), threading.Event, lambda: "id")
+
+    assert visitor.differences([QueueSpec(name="a"), QueueSpec(name="b")]) == differs
+
+
+def test_a_queue_that_could_not_be_asked_is_not_one_that_does_not_differ():
+    link = DeclaringLink({"a"}, LinkLost("it went away"))
+    visitor = AdminConnection("amqp://server", link, threading.Event, lambda: "id")
+
+    with pytest.raises(StoreUnavailable, match="it went away"):
+        visitor.differences([QueueSpec(name="a")])

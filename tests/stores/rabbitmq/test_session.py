@@ -14,6 +14,8 @@ from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SEC
 from lamplighter.stores.rabbitmq.job_message import ended
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Blocked, Browsed, Pulse
 
+from support.rabbitmq import model_link
+
 from .model_world import World
 from .test_job_runs import CLAIMED
 
@@ -108,6 +110,26 @@ def test_the_queue_for_results_ends_with_a_runtime_that_stops(world: World) -> N
     other.close()
 
     assert [name for name in world.server.queues if ".results." in name] == [store.state.results_name]
+
+
+def test_results_have_another_node_once_the_server_says_that_theirs_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_link, "AWAY_SECONDS", 1.0)
+    store = world.store()
+    world.attended.append(store)
+    assert world.turn(store)
+    first = store.state.results_name
+    world.server.away.add(str(first))
+
+    world.server.cut(store._link)  # type: ignore[arg-type]
+    world.let_pass(10.0)
+
+    assert world.turn(store)
+    second = store.state.results_name
+    assert second != first
+    assert [one.link for one in world.server.queues[str(second)].consumers] == [store._link]
+    assert world.given_up == []
 
 
 def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def test_a_full_book_forgets_the_oldest_and_knows_since_when_it_is_whole() -> No
 
     assert (before, full.since("s")) == (0.0, 1.0)
     assert slots(full) == [float(number) for number in range(2, SLOTS_KEPT_MAX + 2)]
+    assert [slot for slot in range(SLOTS_KEPT_MAX + 3) if full.find("s", slot)] == slots(full)
     some, since = full.newest("s", 2)
     assert ([one.slot for one in some], since) == ([SLOTS_KEPT_MAX, SLOTS_KEPT_MAX + 1.0], SLOTS_KEPT_MAX - 1.0)
 

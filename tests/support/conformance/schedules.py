@@ -67,10 +67,13 @@ class SchedulePromises(StoreCase):
         """ScheduleBook.forget: Remove a schedule, and what `refresh` has not carried out of it. False when there is
         none."""
         with store.turn("b", NOW) as turn:
-            turn.schedules.declare([a_schedule()])
-            gone = [turn.schedules.forget("s"), turn.schedules.forget("s")]
+            turn.schedules.declare([a_schedule(), a_schedule(id="t")])
+            gone = [turn.schedules.forget("t"), turn.schedules.forget("t")]
+        with store.turn("b", NOW) as turn:
+            gone += [turn.schedules.forget("s"), turn.schedules.forget("s")]
+            left = turn.schedules.one("s"), turn.schedules.pause("s", paused=True)
 
-        assert (gone, list(store.schedules.all())) == ([True, False], [])
+        assert (gone, left, list(store.schedules.all())) == ([True, False] * 2, (None, None), [])
 
     def test_a_retired_schedule_counts_as_new_when_it_is_declared_again(self, store: Store) -> None:
         """ScheduleBook.retire: One boot declares a schedule no longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import select
 import signal
 import socket
@@ -353,6 +354,27 @@ def test_while_somebody_waits_nobody_else_takes_in_what_comes(
     over.set()
 
     assert by == {waiting.result(SECONDS_MAX)}
+
+
+def test_the_links_thread_takes_in_what_comes_with_the_lock_held(
+    player: Player, caller: Callable[..., Future], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player.have(JOBS)
+    player.consume("first", 1)
+    lock: Any = player.link._lock  # type: ignore[attr-defined]
+    free: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def is_free() -> bool:
+        got = lock.acquire(blocking=False)
+        if got:
+            lock.release()
+        return bool(got)
+
+    # Asked on another thread: the one that has a lock may take it again.
+    monkeypatch.setattr(player.listener, "arrived", lambda _: free.put(caller(is_free).result(SECONDS_MAX)))
+    player.publish("a")
+
+    assert free.get(timeout=SECONDS_MAX) is False
 
 
 def shut(vhosts: Vhosts, link: Any) -> str:

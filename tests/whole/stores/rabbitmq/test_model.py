@@ -22,6 +22,7 @@ from lamplighter.stores.rabbitmq.link import (
     QueueSpec,
     Refused,
 )
+from lamplighter.stores.rabbitmq.pika import channel
 
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
@@ -326,6 +327,13 @@ def test_what_leads_from_an_exchange_that_is_not_there_is_refused(player) -> Non
     assert caught.value.code == 404
 
 
+def test_each_of_several_questions_that_are_asked_at_once_is_answered(player) -> None:
+    link, other = player().link, QueueSpec(name="other", arguments=topology.QUORUM)
+    asked = [link.setup([JOBS]), link.setup([other]), link.look(JOBS.name), link.setup([other]), link.look(other.name)]
+
+    assert [one.result(SECONDS_MAX) for one in asked] == [None, None, (0, 0), None, (0, 0)]
+
+
 def test_a_queue_that_is_not_there_is_said(player) -> None:
     with pytest.raises(Refused) as caught:
         player().link.look("nowhere").result(SECONDS_MAX)
@@ -361,6 +369,20 @@ def test_an_empty_queue_is_browsed_at_once_and_one_that_is_not_there_is_refused(
     again, _ = one.browse()
 
     assert (seen, again, caught.value.code) == ([], [], 404)
+
+
+def test_what_a_consumer_takes_that_was_given_back_keeps_nobody_from_browsing(player, monkeypatch) -> None:
+    monkeypatch.setattr(channel, "BACK_SECONDS_MAX", 0.05)
+    one, other = player(), player()
+    one.have(JOBS)
+    one.publish("a", "b")
+    _, hold = one.browse()
+    other.consume("first", 5)
+
+    hold.done(()).result(SECONDS_MAX)
+    taken = other.take(2)
+
+    assert (bodies(taken), one.browse()[0]) == (["a", "b"], [])
 
 
 def test_one_at_a_time_browses_a_queue_and_each_sees_all_of_it(player) -> None:
