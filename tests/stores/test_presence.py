@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import threading
+from pwd import getpwuid
 
 import pytest
 from lamplighter import StoreUnavailable, UsageError
@@ -179,6 +180,17 @@ def test_a_boot_whose_lock_file_may_not_be_opened_is_unknown(place, forbidden, t
     assert place.hidden("one") == f"{path} cannot be opened (Permission denied); it belongs to {path.owner()}"
     place.tidy(())
     assert path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.parametrize(("uid", "named"), [(65534, getpwuid(65534).pw_name), (54_321, "user 54321")])
+def test_the_owner_is_told_of_the_lock_file_that_may_not_be_opened(place, forbidden, tmp_path, uid, named):
+    place.enter("one")
+    path = tmp_path / "jobs.db-boots" / "one.lock"
+    os.chown(path, uid, uid)
+    forbidden("one")
+
+    assert place.hidden("one") == f"{path} cannot be opened (Permission denied); it belongs to {named}"
 
 
 def test_a_lock_file_that_cannot_be_opened_for_a_while_takes_nobodys_life(place, monkeypatch):

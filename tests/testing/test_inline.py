@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lamplighter import Job, JobFailed, Runtime, Snooze, UsageError
+from lamplighter.actors.scheduler_actor import SchedulerActor
 from lamplighter.environment import Environment
 from lamplighter.testing import Inline, ManualTime, Script, assert_queued, drain, fail, hang, ok, work
 
@@ -335,6 +336,25 @@ def test_drain_says_what_still_runs_when_its_time_is_up(runtime: Callable[..., R
     script.release()
     drain(rt, timeout=15)
     assert rt.jobs.get(job).state == "done"
+
+
+def test_drain_waits_for_a_scheduler_that_is_being_started(
+    runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, start = threading.Event(), SchedulerActor.start
+
+    def start_later(*given: object, **named: object) -> object:
+        begin.wait(15)
+        return start(*given, **named)
+
+    monkeypatch.setattr(SchedulerActor, "start", start_later)
+    rt = runtime()
+
+    with pytest.raises(TimeoutError, match="still wait or run: messages"):
+        drain(rt, timeout=0.2)
+    begin.set()
+    drain(rt, timeout=15)
+    assert isinstance(rt.current_boot.get().post.find("scheduler"), SchedulerActor)
 
 
 def test_drain_follows_a_time_that_a_test_owns(runtime: Callable[..., Runtime]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import threading
@@ -257,6 +258,34 @@ def test_whoever_reads_begins_no_other_log_where_it_was_removed(path):
 
     assert not beside(path, "-wal").exists()
     store.close()
+
+
+def is_guarded(path):
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return locks.is_byte_taken(descriptor, posix_lock_guard.SHARED[0])
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="this system has no locks of open files")
+def test_the_file_at_a_path_is_guarded_until_the_last_who_uses_it_lets_it_go(path, monkeypatch):
+    monkeypatch.setattr(posix_lock_guard, "_kept", locks.ClosedInChild())
+    path.touch()
+    first, second = [posix_lock_guard.take(str(path), posix_lock_guard.SHARED) for _ in range(2)]
+    seen = [is_guarded(path)]
+    for held in (first, second):
+        posix_lock_guard.release(held)
+        seen.append(is_guarded(path))
+
+    path.unlink()
+    path.touch()
+    seen.append(is_guarded(path))
+    third = posix_lock_guard.take(str(path), posix_lock_guard.SHARED)
+    seen.append(is_guarded(path))
+    posix_lock_guard.release(third)
+
+    assert (seen, is_guarded(path)) == ([True, True, False, False, True], False)
 
 
 def test_few_files_stay_open_for_stores_that_are_not(tmp_path, monkeypatch):
