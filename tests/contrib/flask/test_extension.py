@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask, current_app, g
 from lamplighter import Carrier, Job, NotStarted, NotSupported, Runtime, UsageError
+from lamplighter.contrib import reloading
 from lamplighter.contrib.flask import Lamplighter
 
 from ...faults.kit import rows
@@ -308,3 +310,28 @@ def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options:
     assert result.exit_code != 0
     assert says in result.output
     assert runtime_of(app).boot is None
+
+
+@pytest.mark.parametrize(("options", "drain"), [([], 1.0), (["--drain", "7"], 7.0)])
+def test_a_reloader_has_its_own_command_run_without_it_and_runs_nothing_itself(
+    served: Served, monkeypatch: pytest.MonkeyPatch, options: list[str], drain: float
+) -> None:
+    made: list[Any] = []
+    app = served.make()
+    ask(app, "/queue/work")
+    assert runtime_of(app).boot is not None
+
+    class Worker(reloading._Worker):
+        def __init__(self, command: list[str], drain: float) -> None:
+            super().__init__(command, drain)
+            self._is_told = True
+            made.append((command, self._seconds_max, runtime_of(app).boot))
+
+    monkeypatch.setattr(reloading, "_Worker", Worker)
+    monkeypatch.setattr(sys, "orig_argv", ["python3", "-m", "flask", "lamplighter", "run", "--reload"])
+
+    result = app.test_cli_runner().invoke(args=["lamplighter", "run", "--reload", *options])
+
+    assert (result.exit_code, result.output) == (0, "")
+    command = [sys.executable, "-m", "flask", "lamplighter", "run", "--drain", str(drain)]
+    assert made == [(command, drain + reloading.STOP_SECONDS_MAX, None)]
