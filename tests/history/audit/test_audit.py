@@ -724,6 +724,11 @@ def added(when: str = "@every 10s", change_no: int = 1, **keys: Any) -> Story:
     return Story().turn({"k": "schedule.added", "s": "s", "n": "n", "when": when, "no": change_no, **RULE, **keys})
 
 
+def evidence(*lines: Said) -> tuple[str, ...]:
+    """Lines of the ledger as a finding shows them."""
+    return tuple(line_of(sealed(line)).text for line in lines)
+
+
 def fired(story: Story, slot: float) -> Story:
     return story.move("queued", None, 0, 0, f"s-{slot:.0f}", s="s", t=slot)
 
@@ -749,8 +754,24 @@ def test_a_slot_that_passed_unmentioned_is_found(passed, others):
 
     (finding,) = audited(story.lines).findings
 
-    assert finding.kind == "slot without an account"
-    assert finding.says == f"slot 1020.0 of schedule s{others} neither fired nor was skipped"
+    before, after = (line for line in story.lines if "moves" in line and line["moves"][0]["k"] == "queued")
+    assert (finding.kind, finding.says, finding.lines) == (
+        "slot without an account",
+        f"slot 1020.0 of schedule s{others} neither fired nor was skipped",
+        evidence(before, after),
+    )
+
+
+def test_each_wrong_slot_of_a_schedule_is_told_with_its_rule_and_its_line():
+    story = fired(fired(fired(fired(added(), 1010.0), 1012.0), 1020.0), 1025.0)
+
+    found = audited(story.lines).findings
+
+    rule, _, first, _, other = (line for line in story.lines if "moves" in line)
+    assert [(finding.says, finding.lines) for finding in found] == [
+        (f"schedule s: {slot} is no slot of '@every 10s'", evidence(rule, line))
+        for slot, line in ((1012.0, first), (1025.0, other))
+    ]
 
 
 def test_a_slot_that_another_host_tells_of_later_is_accounted_for():
@@ -781,6 +802,17 @@ def test_a_slot_from_before_a_clock_went_back_that_is_told_later_moves_nothing_o
     story.tell("dead", 1, job, number=2, at=at, ts=1013.0)
 
     assert audited(story.lines).ok == is_well
+
+
+@pytest.mark.parametrize(("next_slot", "is_well"), [(1020.0, True), (1030.0, False)])
+def test_after_a_clock_went_back_the_slots_since_then_count_again(next_slot, is_well):
+    story = fired(added(), 1010.0)
+    story.turn({"k": "skipped", "s": "s", "t": 1020.0, "l": 1090.0, "x": 8})
+    story.turn({"k": "recounted", "x": 1}, at=1012.0)
+
+    says = [finding.says for finding in audited(fired(story, next_slot).lines).findings]
+
+    assert says == ([] if is_well else ["slot 1020.0 of schedule s neither fired nor was skipped"])
 
 
 @pytest.mark.parametrize("teller", ["another", "itself"])

@@ -35,6 +35,7 @@ PAIRS: dict[str, tuple[Said, Said]] = {
     "schedule.added": ({"s": "s", "when": "@every 10s", "tz": "UTC"}, {"when": "@every 10s", "timezone": "UTC"}),
     "schedule.changed": ({"s": "s", "when": "@every 10s", "tz": "UTC"}, {"when": "@every 10s", "timezone": "UTC"}),
     "name.paused": ({"u": 5.0, **ACT}, {"until": 5.0, **WHO}),
+    "name.resumed": ({"by": "ada", "via": "cli"}, {"by": "ada", "via": "cli"}),
     "name.limited": ({"x": 3, **ACT}, {"limit": 3, **WHO}),
     "slot.skipped": ({"s": "s", "t": 10.0, "l": 30.0, "x": 3}, {"slot": 10.0, "last": 30.0, "count": 3}),
     "slot.taken": ({"s": "s", "t": 10.0}, {"slot": 10.0}),
@@ -68,3 +69,5 @@ def test_each_field_of_a_line_that_differs_from_the_ledger_is_found(event):
     assert told(event, move, {**fields, "job_name": "another"})
     if event != "slot.skipped":
         assert told(event, move, {**fields, "by": "eve"})
+    if "by" in move and not event.startswith("job."):
+        assert told(event, move, {**fields, "reason": "made up"})

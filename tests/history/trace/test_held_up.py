@@ -184,6 +184,19 @@ def test_of_a_job_that_shares_a_fate_lines_at_debug_tell_the_others(tmp_path):
     assert at_debug == "it waited for 2 of 2 until 1970-01-01T00:01:43Z: p1, p2; p2 ended last (done)"
 
 
+def test_an_end_that_was_taken_back_is_not_taken_for_one_that_is_not_told(tmp_path):
+    lines = turns(
+        [queued("p1"), claimed("p1"), queued("p2"), claimed("p2"), queued("child", m=2)],
+        [dead("p2"), {"k": "requeued", "j": "p2", "r": 4, "f": "dead"}],
+        [dead("p1"), {"k": "doomed", "j": "child", "r": 2, "f": "queued", "m": 2, "y": [["p1", 3]]}],
+    )
+    linked = {"event": "job.linked", "job_id": "child", "job_name": "work", "waits_for": ["p1", "p2"], "boot": "a"}
+
+    assert waited(tmp_path, [*lines, {**linked, "ts": 101.0, "seq": 9}], "child", "dead") == (
+        "it waited for at least 1 of 2 until 1970-01-01T00:01:43Z: p1 (dead); when another ended these logs do not tell"
+    )
+
+
 @pytest.mark.parametrize("kind", ["freed", "doomed"])
 @pytest.mark.parametrize("ends", [[], [[]], [["p1"]], [["p1", "x"]], [[3, 4]], [["p1", -1, "x"]]], ids=str)
 def test_ends_that_are_none_break_neither_the_story_nor_the_audit(tmp_path, capsys, kind, ends):
