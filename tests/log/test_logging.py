@@ -960,6 +960,35 @@ def test_when_the_hosts_logger_raises_as_many_lines_are_lost_as_numbers_are_miss
     assert heard == [("log.dropped", 3, 4), ("job.done", None, 5)]
 
 
+@pytest.mark.parametrize("kind", ["standard", "structlog"])
+def test_those_of_a_batch_that_can_be_written_are_beside_others_that_cannot(kind):
+    heard = []
+
+    def hear(said):
+        if said["event"] == "job.dead":
+            raise OSError(f"no space left for {said['seq']}")
+        heard.append(said["seq"])
+
+    def process(logger, method, said):
+        hear(said)
+        raise structlog.DropEvent
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            hear(record.msg.fields)
+
+    standard = logging.Logger("host")
+    standard.addHandler(Handler())
+    ours = structlog.wrap_logger(None, processors=[process], wrapper_class=structlog.BoundLogger)
+    events = ["job.done", "job.dead", "job.done", "job.dead", "job.done"]
+    lines = [{"event": event, "level": "info", "ts": 1.0, "seq": seq} for seq, event in enumerate(events, start=1)]
+
+    lost = outlet_of(ours if kind == "structlog" else standard).write(lines)
+
+    assert lost is not None
+    assert (heard, lost.lines, lost.reason) == ([1, 3, 5], 2, "OSError: no space left for 4")
+
+
 def test_logging_is_not_hijacked_and_the_hosts_lines_know_their_job(runtime):
     root, contexts = logging.getLogger(), []
     before = list(root.handlers), root.level, structlog.is_configured()

@@ -15,7 +15,7 @@ from lamplighter.environment.threads import spawn
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.controls import ANSWER_BYTES_MAX, ASK_BYTES_MAX
 from lamplighter.stores import controls
-from lamplighter.stores.asking import ask_all
+from lamplighter.stores.asking import Heard, ask_all
 from lamplighter.stores.controls import CALLERS_MAX, SocketControls, short_path
 from lamplighter.stores.presence import FilePresence
 
@@ -73,6 +73,21 @@ def call():
             return caller
 
         yield connect
+
+
+def test_a_process_that_is_stopped_is_not_waited_for(serve):
+    one, other, asked = serve(boot="one"), serve(boot="other"), []
+
+    def is_stopped(pid):
+        asked.append(pid)
+        return len(asked) == 1
+
+    sockets = {"one": one.path, "other": other.path}
+    heard = ask_all(sockets, b"hello\n", PATIENCE, walltime.monotonic, is_stopped=is_stopped)
+
+    pid = os.getpid()
+    assert heard == {"one": Heard(None, f"process {pid} is stopped", pid), "other": Heard(b"heard hello", pid=pid)}
+    assert asked == [pid, pid]
 
 
 def test_who_asks_is_answered_by_the_process_that_answers(serve):

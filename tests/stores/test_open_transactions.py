@@ -30,6 +30,30 @@ def test_a_transaction_is_named_by_its_thread_whoever_asks(tmp_path: Path) -> No
     assert open_transactions() == []
 
 
+def test_all_threads_that_have_one_open_are_named(tmp_path: Path) -> None:
+    has_begun, may_end, asked = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        with begun(tmp_path / "other.db"):
+            has_begun.set()
+            may_end.wait(15)
+
+    with begun(tmp_path / "host.db"):
+        worker = threading.Thread(target=work, name="worker")
+        worker.start()
+        assert has_begun.wait(15)
+        asker = threading.Thread(target=lambda: asked.append(likely_holder()))
+        asker.start()
+        asker.join(15)
+        may_end.set()
+        worker.join(15)
+
+    assert asked == [
+        "this process has a transaction open (MainThread, worker): if it has written, end it before the runtime is "
+        "called, or pass connection="
+    ]
+
+
 def test_connections_of_our_own_those_that_rest_and_closed_ones_do_not_count(tmp_path: Path) -> None:
     closed = sqlite3.connect(tmp_path / "host.db")
     closed.close()

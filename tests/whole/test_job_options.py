@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from lamplighter import Runtime
 
 from ..test_job_options import KEPT, LATER, OTHERS, SAYS, kept_of, seen_of
@@ -43,3 +45,34 @@ def test_a_child_process_queues_with_every_option(
                 assert seen_of(option, job) == SAYS[option]
             if job.state == "queued":
                 rt.jobs.cancel(job)
+
+
+SPANS = """
+from datetime import timedelta
+
+from lamplighter import Debounce
+
+LONG, LONGER = timedelta(days=2, milliseconds=500), timedelta(days=4, milliseconds=250)
+
+
+def spans(job):
+    plain = job.queue("child", delay=LONG, expires=LONGER)
+    return [plain.id, job.queue("child", debounce=Debounce("doc", quiet=LONG, at_most=LONGER)).id]
+"""
+
+
+def test_spans_of_days_and_fractions_reach_the_store_from_a_child_process(
+    runtime: Callable[..., Runtime], importable: Callable[[str, str], Any]
+) -> None:
+    rt = runtime()
+    rt.jobs.add_handler("work", importable("spans_of_children", SPANS).spans, isolation="process")
+
+    plain, debounced = map(rt.jobs.get, rt.jobs.join(rt.jobs.queue("work"), timeout=15).result)
+
+    long, longer = timedelta(days=2, milliseconds=500), timedelta(days=4, milliseconds=250)
+    assert (plain.record.due_in, plain.record.expires_in, debounced.record.due_in) == (
+        long.total_seconds(),
+        longer.total_seconds(),
+        long.total_seconds(),
+    )
+    assert debounced.record.debounce_until - debounced.record.run_at == pytest.approx((longer - long).total_seconds())

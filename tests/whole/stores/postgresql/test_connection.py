@@ -65,6 +65,18 @@ def test_it_is_a_database_of_the_shared_statements(database: PostgresDatabase) -
     assert (rows.fetchone(), list(rows), rows.fetchone()) == ((2,), [(3,)], None)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_a_script_is_done_as_a_whole_or_raises_and_changes_nothing(database: PostgresDatabase, place: int) -> None:
+    statements = [f"insert into t values ({number})" for number in range(3)]
+
+    with pytest.raises(LamplighterError, match="nowhere"):
+        database.script("; ".join([*statements[:place], "select * from nowhere", *statements[place:]]))
+    after = database.execute("select count(*) from t").fetchone()
+    database.script("; ".join(statements))
+
+    assert (after, database.execute("select count(*) from t").fetchone()) == ((0,), (3,))
+
+
 @pytest.mark.parametrize("value", [0, -1, 2**63 - 1, -(2**63), 0.1, 1e300, -0.0, float("inf"), "", "é\U0001f600", None])
 def test_values_come_back_as_they_went(database: PostgresDatabase, value: int | float | str | None) -> None:
     back = database.execute("select ?", (value,)).fetchone()[0]
