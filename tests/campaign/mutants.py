@@ -95,6 +95,58 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LEDGER,
+        "a slot that fired longer ago is not known any more, and fires once more",
+        "stores/rabbitmq/slot_book.py",
+        "        entries = self._entries.get(schedule_id, [])\n        index",
+        "        entries = self._entries.get(schedule_id, [])[-100:]\n        index",
+        test="tests/stores/rabbitmq/test_slot_book.py",
+    ),
+    Mutant(
+        LEDGER,
+        "on RabbitMQ a schedule that was removed in a turn is still found by the same turn",
+        "stores/rabbitmq/turn_schedules.py",
+        "        self._schedules[schedule_id] = None\n",
+        "        self._schedules.pop(schedule_id, None)\n",
+        test="tests/stores/rabbitmq/test_conformance.py::TestOnTheModel::test_a_schedule_is_forgotten_once",
+    ),
+    Mutant(
+        TURN,
+        "of two runtimes of a process the first that stops ends the guard of their file",
+        "stores/sqlite/posix_lock_guard.py",
+        "        kept.holders += 1\n",
+        "        kept.holders = 1\n",
+        test="tests/stores/sqlite/test_store_files.py::"
+        "test_the_file_at_a_path_is_guarded_until_the_last_who_uses_it_lets_it_go",
+    ),
+    Mutant(
+        TURN,
+        "a process guards the file that was at a path before",
+        "stores/sqlite/posix_lock_guard.py",
+        "            kept = _kept.get((found.st_dev, found.st_ino))\n            if kept is None",
+        "            kept = next((one for one in _kept.values() if one.held == held), None)\n"
+        "            if kept is None",
+        test="tests/stores/sqlite/test_store_files.py::"
+        "test_the_file_at_a_path_is_guarded_until_the_last_who_uses_it_lets_it_go",
+    ),
+    Mutant(
+        MESSAGES,
+        "the thread of a connection takes in what comes while others use it",
+        "stores/rabbitmq/pika/connection.py",
+        "                if events:\n                    handler(fd, events)",
+        "            if events:\n                handler(fd, events)",
+        test="tests/whole/stores/rabbitmq/test_link.py::test_the_links_thread_takes_in_what_comes_with_the_lock_held",
+    ),
+    Mutant(
+        MESSAGES,
+        "results have no other queue while the node of theirs is away",
+        "stores/rabbitmq/session.py",
+        "            self._await(self._link.setup([wanted]))\n        except FutureTimeout",
+        "            return None\n        except FutureTimeout",
+        test="tests/stores/rabbitmq/test_session.py::"
+        "test_results_have_another_node_once_the_server_says_that_theirs_is_away",
+    ),
+    Mutant(
         PEOPLE,
         "to resume an unknown name is told as done",
         "cli/names.py",
