@@ -126,7 +126,10 @@ def test_a_list_says_on_standard_error_how_to_go_on_and_as_json_in_its_last_line
     assert main(["jobs", "list", "--json", "--after", cursor.strip("'")]) == 0
     *jobs, end = objects(capsys)
     assert [job["id"] for job in jobs] == ["m1", "m0"]
-    assert (end["next"], end["is_complete"]) == (None, True)
+    assert end == {"next": None, "looked_at": 2, "is_complete": True}
+
+    assert main(["jobs", "list", "--json", "--limit", "2"]) == 0
+    assert objects(capsys)[-1] == {"next": cursor.strip("'"), "looked_at": 2, "is_complete": True}
 
 
 def test_a_list_says_how_far_it_has_looked_where_that_is_not_at_all_jobs(filled, capsys, monkeypatch):
@@ -152,6 +155,11 @@ def test_a_count_says_how_far_it_has_looked_where_that_is_not_at_all_jobs(filled
     assert main(["jobs", "count", "parked"]) == 0
 
     assert capsys.readouterr() == ("1+\n", "looked at 2 jobs, and no further\n")
+    assert main(["jobs", "count", "parked", "--json"]) == 0
+    (out, err) = capsys.readouterr()
+    told = json.loads(out)
+    assert told == {"at": told["at"], "amount": {"count": 1, "is_capped": True}, "looked_at": 2}
+    assert err == ""
 
 
 def test_names_are_listed_some_at_a_time(filled, capsys):
