@@ -172,6 +172,9 @@ def test_where_there_can_be_no_socket_it_is_said_once_and_the_runtime_works(runt
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=PATIENCE).result == "done"
     recorder.wait_for("control.lost")
     assert [event["reason"].endswith("no such thing here") for event in recorder.of("control.lost")] == [True]
+    # The start says it, and no poll need come.
+    said = [event["event"] for event in recorder.events]
+    assert said[said.index("runtime.started") + 1] == "control.lost"
     assert ask_all({"it": where(rt)}, b"\n", PATIENCE, walltime.monotonic)["it"].answer is None
 
 
