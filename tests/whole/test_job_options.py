@@ -48,7 +48,7 @@ def test_a_child_process_queues_with_every_option(
 
 
 SPANS = """
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 from lamplighter import Debounce
 
@@ -56,20 +56,23 @@ LONG, LONGER = timedelta(days=2, milliseconds=500), timedelta(days=4, millisecon
 
 
 def spans(job):
-    plain = job.queue("child", delay=LONG, expires=LONGER)
-    return [plain.id, job.queue("child", debounce=Debounce("doc", quiet=LONG, at_most=LONGER)).id]
+    at = datetime(2100, 1, 1, 2, microsecond=250_000, tzinfo=timezone(timedelta(hours=2)))
+    doc = Debounce("doc", quiet=LONG, at_most=LONGER)
+    options = {"at": at, "expires": at}, {"delay": LONG, "expires": LONGER}, {"debounce": doc}
+    return [job.queue("child", **some).id for some in options]
 """
 
 
-def test_spans_of_days_and_fractions_reach_the_store_from_a_child_process(
+def test_instants_and_spans_of_days_and_fractions_reach_the_store_from_a_child_process(
     runtime: Callable[..., Runtime], importable: Callable[[str, str], Any]
 ) -> None:
     rt = runtime()
     rt.jobs.add_handler("work", importable("spans_of_children", SPANS).spans, isolation="process")
 
-    plain, debounced = map(rt.jobs.get, rt.jobs.join(rt.jobs.queue("work"), timeout=15).result)
+    dated, plain, debounced = map(rt.jobs.get, rt.jobs.join(rt.jobs.queue("work"), timeout=15).result)
 
     long, longer = timedelta(days=2, milliseconds=500), timedelta(days=4, milliseconds=250)
+    assert dated.record.run_at == dated.record.expires_at == LATER.timestamp() + 0.25
     assert (plain.record.due_in, plain.record.expires_in, debounced.record.due_in) == (
         long.total_seconds(),
         longer.total_seconds(),

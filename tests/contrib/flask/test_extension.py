@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -310,6 +313,38 @@ def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options:
     assert result.exit_code != 0
     assert says in result.output
     assert runtime_of(app).boot is None
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "only", "drain"),
+    [
+        ([], "other, work", None, 8.0),
+        (["--only", "work", "--drain", "7"], "work", ["work"], 7.0),
+        (["--only", "work", "--only", "other"], "work, other", ["other", "work"], 8.0),
+    ],
+)
+@pytest.mark.usefixtures("logging_as_before")
+def test_the_worker_does_what_its_options_say_and_leaves_the_applications_logging_alone(
+    served: Served, options: list[str], names: str, only: list[str] | None, drain: float
+) -> None:
+    said: list[Any] = []
+    for name in ("other", "work"):
+        served.lamp.jobs.add_handler(name, lambda job: os.kill(os.getpid(), signal.SIGTERM))
+    app = served.make()
+    runtime_of(app).subscribe(said.append, events=["runtime.started", "runtime.stopping"])
+    ask(app, "/queue/work")
+    handlers = list(logging.getLogger().handlers)
+
+    result = app.test_cli_runner().invoke(args=["lamplighter", "run", *options])
+
+    assert (result.exit_code, result.output) == (0, f"Lamplighter runs jobs of: {names}. Ctrl-C stops it.\n")
+    assert logging.getLogger().handlers == handlers
+    assert [tuple(map(one.get, ("event", "work", "only", "drain"))) for one in said] == [
+        ("runtime.started", False, None, None),
+        ("runtime.stopping", None, None, 8.0),
+        ("runtime.started", None, only, None),
+        ("runtime.stopping", None, None, drain),
+    ]
 
 
 @pytest.mark.parametrize(("options", "drain"), [([], 1.0), (["--drain", "7"], 7.0)])

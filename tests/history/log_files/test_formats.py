@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import logging
 import random
@@ -16,7 +17,7 @@ import pytest
 import structlog
 from lamplighter import UsageError
 from lamplighter.cli.main import main
-from lamplighter.history.log_files.lines import Unread, fields_of, read
+from lamplighter.history.log_files.lines import NAMES, Unread, fields_of, read
 from lamplighter.log.log_line import LogLine
 from lamplighter.log.outlets import Console, StandardOutlet, StructlogOutlet, outlet_of
 
@@ -240,6 +241,18 @@ def test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_form
     assert (failed["event"], failed["seq"], failed["error"]) == ("job.failed", 3, QUOTING["error"])
     assert recovered is not None
     assert recovered["moves"] == RECOVERY["moves"]
+
+
+@pytest.mark.parametrize(("first", "called"), itertools.pairwise(NAMES))
+@pytest.mark.parametrize("event", ["job.done", "job.begun"])
+def test_a_line_is_an_event_under_the_name_that_has_one(first, called, event):
+    line = {first: "job.done" if event == "job.begun" else "app.said", called: event, "boot": "b", "seq": 3}
+
+    said = fields_of(json.dumps(line).encode())
+
+    # One that is known counts before one that a newer version may have.
+    assert said is not None
+    assert (said["event"], said["boot"], said["seq"]) == ("job.done", "b", 3)
 
 
 def test_pairs_in_what_a_user_has_sent_are_no_line(tmp_path):
