@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sqlite3
 import threading
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_all_threads_that_have_one_open_are_named(tmp_path: Path) -> None:
             has_begun.set()
             may_end.wait(15)
 
-    with begun(tmp_path / "host.db"):
+    with begun(tmp_path / "host.db"), begun(tmp_path / "another.db"):
         worker = threading.Thread(target=work, name="worker")
         worker.start()
         assert has_begun.wait(15)
@@ -52,6 +53,19 @@ def test_all_threads_that_have_one_open_are_named(tmp_path: Path) -> None:
         "this process has a transaction open (MainThread, worker): if it has written, end it before the runtime is "
         "called, or pass connection="
     ]
+
+
+def test_the_thread_of_an_open_transaction_may_have_ended(tmp_path: Path) -> None:
+    left = []
+    worker = threading.Thread(target=lambda: left.append(begun(tmp_path / "host.db")))
+    worker.start()
+    worker.join(15)
+
+    assert open_transactions() == ["a thread that has ended"]
+    # Another thread may not close it.
+    del left[:]
+    gc.collect()
+    assert open_transactions() == []
 
 
 def test_connections_of_our_own_those_that_rest_and_closed_ones_do_not_count(tmp_path: Path) -> None:

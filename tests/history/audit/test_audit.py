@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lamplighter.cli.main import main
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.log_files.lines import line_of, parse
+from lamplighter.history.replay import slots as slot_replay
 from lamplighter.rules.lifecycle import MOVES
 
 from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, sealed, without, write_log
@@ -762,13 +763,15 @@ def test_a_slot_that_passed_unmentioned_is_found(passed, others):
     )
 
 
-def test_each_wrong_slot_of_a_schedule_is_told_with_its_rule_and_its_line():
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_each_wrong_slot_of_a_schedule_is_told_with_its_rule_and_its_line(monkeypatch, kept):
+    monkeypatch.setattr(slot_replay, "DOUBTS_KEPT_MAX", kept)
     story = fired(fired(fired(fired(added(), 1010.0), 1012.0), 1020.0), 1025.0)
 
     found = audited(story.lines).findings
 
     rule, _, first, _, other = (line for line in story.lines if "moves" in line)
-    assert [(finding.says, finding.lines) for finding in found] == [
+    assert sorted((finding.says, finding.lines) for finding in found) == [
         (f"schedule s: {slot} is no slot of '@every 10s'", evidence(rule, line))
         for slot, line in ((1012.0, first), (1025.0, other))
     ]
@@ -789,10 +792,13 @@ def test_a_range_of_skipped_slots_accounts_for_all_of_them():
     story.turn({"k": "skipped", "s": "s", "t": 1020.0, "l": 1090.0, "x": 8})
     fired(story, 1100.0)
 
-    assert audited(story.lines).ok
+    report = audited(story.lines)
+    assert (report.ok, report.slots) == (True, 10)
     skip = next(n for n, line in enumerate(story.lines) if "moves" in line and line["moves"][0]["k"] == "skipped")
     wrong = changed(story.lines, skip, moves=[{**story.lines[skip]["moves"][0], "x": 7}])
     assert kinds(audited(wrong)) == ["slot without an account"]
+    (other,) = audited(changed(story.lines, skip, moves=[{**story.lines[skip]["moves"][0], "l": 1095.0}])).findings
+    assert other.says == "schedule s: 1095.0 is no slot of '@every 10s'"
 
 
 @pytest.mark.parametrize(("at", "is_well"), [(1100.0, True), (1012.0, False)])
@@ -810,9 +816,22 @@ def test_after_a_clock_went_back_the_slots_since_then_count_again(next_slot, is_
     story.turn({"k": "skipped", "s": "s", "t": 1020.0, "l": 1090.0, "x": 8})
     story.turn({"k": "recounted", "x": 1}, at=1012.0)
 
-    says = [finding.says for finding in audited(fired(story, next_slot).lines).findings]
+    found = audited(fired(story, next_slot).lines).findings
 
-    assert says == ([] if is_well else ["slot 1020.0 of schedule s neither fired nor was skipped"])
+    back, after = (story.lines[index_of(story.lines, "turn.committed", turn=turn)] for turn in (4, 5))
+    missed = ("slot 1020.0 of schedule s neither fired nor was skipped", evidence(back, after))
+    assert [(finding.says, finding.lines) for finding in found] == ([] if is_well else [missed])
+
+
+def test_after_a_change_a_slot_of_the_new_rule_is_missed_from_the_change_on():
+    change = {"k": "schedule.changed", "s": "s", "n": "n", "when": "@every 20s", "no": 2, **RULE}
+    story = fired(fired(added(), 1010.0).turn(change, at=1011.0), 1060.0)
+
+    (finding,) = audited(story.lines).findings
+
+    changed_by, after = (story.lines[index_of(story.lines, "turn.committed", turn=turn)] for turn in (3, 4))
+    assert finding.says == "slot 1020.0 of schedule s and 1 after it neither fired nor was skipped"
+    assert finding.lines == evidence(changed_by, after)
 
 
 @pytest.mark.parametrize("teller", ["another", "itself"])

@@ -267,6 +267,32 @@ def test_a_group_that_was_full_before_a_job_was_due_has_not_held_it_up(tmp_path)
     assert waited(tmp_path, lines, "c", "claim 1") == ""
 
 
+def test_a_freed_job_that_was_delayed_is_held_up_only_from_its_due_time_on(tmp_path):
+    lines = turns(
+        [queued(job, g="acme") for job in "ab"] + [queued("p"), claimed("p"), done("p")],
+        [claimed("a", z=1, **IN_GROUP), claimed("b", z=2, **IN_GROUP)],
+        [queued("c", g="acme", m=1, u=119.95), freed("c", ("p", 3))],
+        [done("a", at=110.0)],
+        [claimed("c", r=3, z=2, at=120.0, **IN_GROUP)],
+    )
+
+    assert waited(tmp_path, lines, "c", "claim 1") == ""
+
+
+def test_a_job_is_held_up_from_when_the_transaction_of_its_host_has_queued_it(tmp_path):
+    lines = turns(
+        [queued(job, g="acme") for job in "ab"],
+        [claimed("a", z=1, **IN_GROUP), claimed("b", z=2, **IN_GROUP)],
+        [done("a", at=110.0)],
+        [queued("c", g="acme", w=105.0, at=118.0)],
+        [claimed("c", z=2, at=120.0, **IN_GROUP)],
+    )
+
+    says = waited(tmp_path, lines, "c", "claim 1")
+
+    assert says == "its group acme had 2 of 2 running until 1970-01-01T00:01:50Z, when a made room"
+
+
 RATE = {"rate": "1/10s"}
 
 

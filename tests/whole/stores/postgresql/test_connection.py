@@ -65,6 +65,34 @@ def test_it_is_a_database_of_the_shared_statements(database: PostgresDatabase) -
     assert (rows.fetchone(), list(rows), rows.fetchone()) == ((2,), [(3,)], None)
 
 
+def test_changes_of_statements_that_were_put_off_count_once_they_are_made(database: PostgresDatabase) -> None:
+    database.begin()
+    for number in range(2):
+        database.later("insert into t values (?, null, null)", (number,))
+    before = database.total_changes
+    database.execute("update t set b = 'x'")
+    after = database.total_changes
+    database.later("delete from t where a = ?", (1,))
+    database.commit()
+
+    assert (before, after, database.total_changes) == (0, 4, 5)
+
+
+def test_no_answer_that_nobody_has_waited_for_is_taken_for_that_of_the_next_statement(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(database, "_next", interrupt)
+        database.execute("select 1")
+
+    assert database.is_closed
+    with pytest.raises(LamplighterError):
+        database.execute("select 2")
+
+
 @pytest.mark.parametrize("place", range(3))
 def test_a_script_is_done_as_a_whole_or_raises_and_changes_nothing(database: PostgresDatabase, place: int) -> None:
     statements = [f"insert into t values ({number})" for number in range(3)]
