@@ -95,6 +95,46 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LOG,
+        "a line of an event that only a newer version has is not read",
+        "history/log_files/lines.py",
+        "    if named is None:\n        named = ",
+        "    if False:\n        named = ",
+        test="tests/history/audit/test_newer.py",
+    ),
+    Mutant(
+        LOG,
+        "after a clock went back slots that come again count as told already",
+        "history/replay/slots.py",
+        '        if move.k == "recounted":\n',
+        '        if move.k == "recounted" and move.s is not None:\n',
+        test="tests/history/audit/test_audit.py::test_after_a_clock_went_back_the_slots_since_then_count_again",
+    ),
+    Mutant(
+        LOG,
+        "of several slots that a schedule has not only one is told",
+        "history/replay/slots.py",
+        "        for doubt in self.doubts:\n",
+        "        for doubt in self.doubts[-1:]:\n",
+        test="tests/history/audit/test_audit.py::test_each_wrong_slot_of_a_schedule_is_told_with_its_rule_and_its_line",
+    ),
+    Mutant(
+        LOG,
+        "a slot that passed is found, but not the line after which it was missed",
+        "history/replay/slots.py",
+        "max(known.to, last)\n        known.line = line\n",
+        "max(known.to, last)\n",
+        test="tests/history/audit/test_audit.py::test_a_slot_that_passed_unmentioned_is_found",
+    ),
+    Mutant(
+        LOG,
+        "the ledger knows no reason, and a line may give one",
+        "history/replay/logged_moves.py",
+        "        if move.why is not None or line.event not in MOVES:\n",
+        "        if move.why is not None:\n",
+        test="tests/history/audit/test_told_otherwise.py",
+    ),
+    Mutant(
         LEDGER,
         "a slot that fired longer ago is not known any more, and fires once more",
         "stores/rabbitmq/slot_book.py",
