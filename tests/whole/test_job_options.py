@@ -63,7 +63,7 @@ def spans(job):
 """
 
 
-def test_instants_and_spans_of_days_and_fractions_reach_the_store_from_a_child_process(
+def test_instants_and_spans_of_a_child_process_reach_the_store_whole(
     runtime: Callable[..., Runtime], importable: Callable[[str, str], Any]
 ) -> None:
     rt = runtime()

@@ -324,7 +324,7 @@ def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options:
     ],
 )
 @pytest.mark.usefixtures("logging_as_before")
-def test_the_worker_does_what_its_options_say_and_leaves_the_applications_logging_alone(
+def test_the_worker_does_what_its_options_say_and_leaves_logging_alone(
     served: Served, options: list[str], names: str, only: list[str] | None, drain: float
 ) -> None:
     said: list[Any] = []

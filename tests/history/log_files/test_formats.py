@@ -243,7 +243,7 @@ def test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_form
     assert recovered["moves"] == RECOVERY["moves"]
 
 
-@pytest.mark.parametrize(("first", "called"), itertools.pairwise(NAMES))
+@pytest.mark.parametrize(("first", "called"), [*itertools.pairwise(NAMES)])
 @pytest.mark.parametrize("event", ["job.done", "job.begun"])
 def test_a_line_is_an_event_under_the_name_that_has_one(first, called, event):
     line = {first: "job.done" if event == "job.begun" else "app.said", called: event, "boot": "b", "seq": 3}

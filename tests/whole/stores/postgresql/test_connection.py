@@ -78,7 +78,7 @@ def test_changes_of_statements_that_were_put_off_count_once_they_are_made(databa
     assert (before, after, database.total_changes) == (0, 4, 5)
 
 
-def test_no_answer_that_nobody_has_waited_for_is_taken_for_that_of_the_next_statement(
+def test_an_answer_that_nobody_has_waited_for_is_not_the_next_statements(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt() -> None:
