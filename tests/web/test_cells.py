@@ -115,6 +115,7 @@ def test_a_runtime_has_its_own_numbers_in_the_list(with_boot: Page) -> None:
 def test_a_runtime_has_its_own_numbers_on_its_page(with_boot: Page) -> None:
     html = with_boot.text("/runtimes/b1")
 
+    assert "<title>Runtime b1 – Lamplighter</title>" in html
     assert facts(html) == {
         "process": "h 7",
         "kind": "worker",

@@ -16,6 +16,17 @@ def test_each_column_says_what_it_stands_for() -> None:
     root = ElementTree.fromstring(drawn)
     assert [title.text for title in root.iter("title")] == ["12:00: 3 done, 1 dead, 4 started", "12:01: 2 dead"]
     assert root.get("aria-label") == "Jobs a minute"
+    places = [[one.get(name) for name in ("class", "x", "y", "width", "height")] for one in root.iter("rect")]
+    assert places == [
+        ["done", "0.0", "30.0", "288.0", "90.0"],
+        ["dead", "0.0", "0.0", "288.0", "30.0"],
+        ["dead", "360.0", "60.0", "288.0", "60.0"],
+        ["whole", "0.0", "0", "360.0", "120"],
+        ["whole", "360.0", "0", "360.0", "120"],
+    ]
+    assert [(line.get("class"), line.get("points")) for line in root.iter("polyline")] == [
+        ("line", "0.0,0.0 288.0,0.0 360.0,120.0 648.0,120.0")
+    ]
 
 
 def test_columns_reach_up_to_a_round_number_and_stacks_do_not_overlap() -> None:

@@ -208,6 +208,13 @@ def test_wsgi_reads_no_more_of_a_body_than_was_announced_and_than_is_allowed(len
     assert (len(found.body), getattr(body, "asked", None)) == (asked or 0, asked)
 
 
+def test_an_address_is_said_as_it_was_asked_for_and_a_field_without_a_value_is_one() -> None:
+    request = Request(method="GET", root="/here", path="/jobs/a b?", query="state=&name=a%20b&name=c")
+
+    assert request.here == "/here/jobs/a%20b%3F?state=&name=a%20b&name=c"
+    assert request.asked() == {"state": [""], "name": ["a b", "c"]}
+
+
 def test_a_cookie_of_another_application_hides_no_session() -> None:
     headers = {"cookie": 'prefs={"a": 1}; a b=c; a/b=c; =; $x; session=hers; last="d e"'}
 
