@@ -183,11 +183,17 @@ def test_a_boot_whose_lock_file_may_not_be_opened_is_unknown(place, forbidden, t
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
-@pytest.mark.parametrize(("uid", "named"), [(65534, getpwuid(65534).pw_name), (54_321, "user 54321")])
+@pytest.mark.parametrize(
+    ("uid", "named"),
+    [(65534, getpwuid(65534).pw_name), (54_321, "user 54321"), (None, "somebody whom nobody may see here")],
+)
 def test_the_owner_is_told_of_the_lock_file_that_may_not_be_opened(place, forbidden, tmp_path, uid, named):
     place.enter("one")
     path = tmp_path / "jobs.db-boots" / "one.lock"
-    os.chown(path, uid, uid)
+    if uid is None:
+        path.unlink()
+    else:
+        os.chown(path, uid, 0)
     forbidden("one")
 
     assert place.hidden("one") == f"{path} cannot be opened (Permission denied); it belongs to {named}"
@@ -222,10 +228,13 @@ def test_who_is_buried_leaves_neither_lock_nor_socket(place, tmp_path):
     ear.bind(str(folder / "dead.sock"))
     for end in presence.LEFT:
         (folder / f"dead{end}").touch()
+    (folder / "other.sock").touch()
+    entered = place.entered()
+    (folder / "other.sock").unlink()
 
     place.bury(record("dead", str(folder / "dead.sock")))
 
-    assert list(folder.iterdir()) == []
+    assert (entered, list(folder.iterdir())) == (["dead"], [])
     ear.close()
 
 

@@ -273,6 +273,7 @@ def test_the_file_at_a_path_is_guarded_until_the_last_who_uses_it_lets_it_go(pat
     monkeypatch.setattr(posix_lock_guard, "_kept", locks.ClosedInChild())
     path.touch()
     first, second = [posix_lock_guard.take(str(path), posix_lock_guard.SHARED) for _ in range(2)]
+    assert posix_lock_guard.kept_open(str(path), posix_lock_guard.SHARED) is first is second
     seen = [is_guarded(path)]
     for held in (first, second):
         posix_lock_guard.release(held)
@@ -281,6 +282,9 @@ def test_the_file_at_a_path_is_guarded_until_the_last_who_uses_it_lets_it_go(pat
     path.unlink()
     path.touch()
     seen.append(is_guarded(path))
+    closed = posix_lock_guard.take(str(path), posix_lock_guard.SHARED)
+    # As a daemon does with all that it finds open.
+    os.close(closed.descriptor)
     third = posix_lock_guard.take(str(path), posix_lock_guard.SHARED)
     seen.append(is_guarded(path))
     posix_lock_guard.release(third)
