@@ -183,8 +183,7 @@ MUTANTS = (
         "stores/rabbitmq/session.py",
         "            self._await(self._link.setup([wanted]))\n        except FutureTimeout",
         "            return None\n        except FutureTimeout",
-        test="tests/stores/rabbitmq/test_session.py::"
-        "test_results_have_another_node_once_the_server_says_that_theirs_is_away",
+        test="tests/stores/rabbitmq/test_session.py::test_results_have_another_node_while_theirs_is_away",
     ),
     Mutant(
         PEOPLE,

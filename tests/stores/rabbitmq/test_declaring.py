@@ -58,13 +58,26 @@ def test_a_queue_that_was_deleted_meanwhile_is_declared_by_the_turn_that_needs_i
     world = World()
     store = ready(world)
     queue(store, "work")
-    world.server.delete(QUEUE)
+    for gone in (QUEUE, topology.UNREADABLE):
+        world.server.delete(gone)
 
     with store.turn("b", NOW) as turn:
         turn.jobs.insert([new("another", name="work")])
 
     assert [stored.message.message_id for stored in world.server.queues[QUEUE].ready] == ["another"]
+    assert topology.UNREADABLE in world.server.queues
     assert store.health_issues() == []
+
+
+def test_what_a_queue_does_not_take_is_not_stored() -> None:
+    world = World()
+    store = ready(world)
+    queue(store, "work")
+    queue(store, "other")
+    world.server.away.add(QUEUE)
+
+    with pytest.raises(StoreUnavailable, match="it took 2 of 3 messages"), store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("a", name="other"), new("b", name="work"), new("c", name="other")])
 
 
 def test_a_queue_that_is_never_found_stops_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,12 +46,13 @@ class DeclaringLink:
     """Has the queues `there`, and ends each declaration with an error, if there is one."""
 
     def __init__(self, there, error):
-        self.there, self.error = there, error
+        self.there, self.error, self.wanted = there, error, []
 
     def look(self, queue):
         return answered((0, 0), None) if queue in self.there else answered(None, Refused("no queue", NOT_FOUND))
 
     def setup(self, wanted):
+        self.wanted += wanted
         return answered(None, self.error)
 
 
@@ -71,9 +72,12 @@ def answered(value, error):
     ],
 )
 def test_what_the_server_refuses_to_declare_differs(there, error, differs):
-    visitor = AdminConnection("amqp://server", DeclaringLink(there, error), threading.Event, lambda: "id")
+    link = DeclaringLink(there, error)
+    visitor = AdminConnection("amqp://server", link, threading.Event, lambda: "id")
 
-    assert visitor.differences([QueueSpec(name="a"), QueueSpec(name="b")]) == differs
+    assert visitor.differences([QueueSpec(name=name, bindings=(("from", "key"),)) for name in ("a", "b")]) == differs
+    # It changes nothing: a binding could be a new one.
+    assert link.wanted == [QueueSpec(name=name) for name in sorted(there)]
 
 
 def test_a_queue_that_could_not_be_asked_is_not_one_that_does_not_differ():

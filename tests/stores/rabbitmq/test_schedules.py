@@ -274,3 +274,39 @@ def test_a_scheduler_of_another_boot_reads_all_schedules_anew() -> None:
         simulation.run(minutes=2)
 
         assert (before, len(fired(simulation))) == (1, 3)
+
+
+def test_a_schedule_that_is_retired_is_not_declared_again_by_the_next_session() -> None:
+    of = World()
+    store = of.store()
+    while not of.turn(store):
+        pass
+    with store.turn("boot", of.elapsed) as turn:
+        turn.schedules.declare([a_schedule(id=name, durable=0) for name in ("kept", "gone")])
+    with store.turn("boot", of.elapsed) as turn:
+        turn.schedules.retire("gone")
+
+    of.server.cut(store._link)  # type: ignore[arg-type]
+    while not of.turn(store):
+        pass
+
+    assert [store.state.shared.is_declared(name) for name in ("kept", "gone")] == [True, False]
+
+
+def test_so_many_abandoned_schedules_and_no_more_are_removed_in_a_turn() -> None:
+    of = World()
+    store = of.store()
+    while not of.turn(store):
+        pass
+    names = ["a", "b", "c"]
+    with store.turn("boot", of.elapsed) as turn:
+        turn.schedules.declare([a_schedule(id=name, durable=0) for name in names])
+        for name in names:
+            turn.schedules.retire(name)
+
+    removed = []
+    for _ in names:
+        with store.turn("boot", of.elapsed) as turn:
+            removed.append(turn.schedules.forget_abandoned(2 * NOW, 2))
+
+    assert (removed, list(store.schedules.all())) == ([2, 1, 0], [])

@@ -12,7 +12,16 @@ from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, Deliveries
 from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SECONDS_MAX
 from lamplighter.stores.rabbitmq.job_message import ended
-from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Blocked, Browsed, Pulse
+from lamplighter.stores.rabbitmq.link import (
+    PULSE_SECONDS,
+    Arrival,
+    Blocked,
+    Browsed,
+    Pulse,
+    QueueSpec,
+    Refused,
+    Wanted,
+)
 
 from support.rabbitmq import model_link
 
@@ -112,10 +121,11 @@ def test_the_queue_for_results_ends_with_a_runtime_that_stops(world: World) -> N
     assert [name for name in world.server.queues if ".results." in name] == [store.state.results_name]
 
 
-def test_results_have_another_node_once_the_server_says_that_theirs_is_away(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [1.0, 60.0])
+def test_results_have_another_node_while_theirs_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(model_link, "AWAY_SECONDS", 1.0)
+    monkeypatch.setattr(model_link, "AWAY_SECONDS", seconds)
     store = world.store()
     world.attended.append(store)
     assert world.turn(store)
@@ -124,12 +134,33 @@ def test_results_have_another_node_once_the_server_says_that_theirs_is_away(
 
     world.server.cut(store._link)  # type: ignore[arg-type]
     world.let_pass(10.0)
+    while not world.turn(store) and world.elapsed < 120.0:
+        pass
 
-    assert world.turn(store)
     second = store.state.results_name
     assert second != first
     assert [one.link for one in world.server.queues[str(second)].consumers] == [store._link]
-    assert world.given_up == []
+    reasons = [] if seconds < 10.0 else [f"it does not find the node of the queue {first}"]
+    assert [reason for _, reason in world.given_up] == reasons
+
+
+def test_another_refusal_than_that_a_node_is_away_gives_results_no_other_queue(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare, refused = world.server.declare, list[str]()
+
+    def refuse(wanted: Wanted) -> None:
+        if isinstance(wanted, QueueSpec) and ".results." in wanted.name and not refused:
+            refused.append(wanted.name)
+            raise Refused("not allowed", 403)
+        declare(wanted)
+
+    monkeypatch.setattr(world.server, "declare", refuse)
+    store = world.store()
+    while not world.turn(store) and world.elapsed < 120.0:
+        pass
+
+    assert [store.state.results_name] == refused
 
 
 def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,10 @@ def test_a_full_book_forgets_the_oldest_and_knows_since_when_it_is_whole() -> No
     assert (before, full.since("s")) == (0.0, 1.0)
     assert slots(full) == [float(number) for number in range(2, SLOTS_KEPT_MAX + 2)]
     assert [slot for slot in range(SLOTS_KEPT_MAX + 3) if full.find("s", slot)] == slots(full)
+    joined = book()
+    joined.join("s", full.between("s", 0.0, 1e9), 1.0, 1.0)
+    joined.join("s", [entry(SLOTS_KEPT_MAX + 2.0)], 1.0, 1.0)
+    assert (slots(joined)[0], len(slots(joined)), joined.since("s")) == (3.0, SLOTS_KEPT_MAX, 2.0)
     some, since = full.newest("s", 2)
     assert ([one.slot for one in some], since) == ([SLOTS_KEPT_MAX, SLOTS_KEPT_MAX + 1.0], SLOTS_KEPT_MAX - 1.0)
 

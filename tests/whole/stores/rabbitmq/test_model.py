@@ -341,16 +341,18 @@ def test_a_queue_that_is_not_there_is_said(player) -> None:
     assert caught.value.code == 404
 
 
-def test_what_was_browsed_goes_back_in_its_order_but_for_what_is_wanted(player) -> None:
+def test_what_was_browsed_goes_back_in_its_order_but_for_what_is_wanted(player, monkeypatch) -> None:
+    # As many must be back as went back: who expected more would wait so long.
+    monkeypatch.setattr(channel, "BACK_SECONDS_MAX", 10 * SECONDS_MAX)
     one = player()
     one.have(JOBS)
     one.publish("a", "b", "c", "d")
 
     seen, hold = one.browse()
     one.publish("e")
-    hold.done([seen[1].tag])
+    hold.done([seen[1].tag]).result(SECONDS_MAX)
     again, hold = one.browse()
-    hold.done(())
+    hold.done(()).result(SECONDS_MAX)
     one.consume("first", 5)
 
     # It is behind what has come meanwhile.
@@ -423,7 +425,7 @@ def test_what_was_browsed_goes_back_with_its_session_whatever_is_said_of_it_late
         player.model.let_pass(1.0)
     session = one.listener.sessions.get(timeout=SECONDS_MAX)
 
-    hold.done([seen[0].tag])
+    assert hold.done([seen[0].tag]).result(SECONDS_MAX) is None
     again, hold = until_unlocked(one)
 
     assert bodies(again) == ["a"]
