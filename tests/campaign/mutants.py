@@ -95,6 +95,15 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LEDGER,
+        "a schedule that a runtime has retired is declared again by its next session",
+        "stores/rabbitmq/turn_schedules.py",
+        "lambda: self._state.declared.pop(schedule_id, None)",
+        "lambda: None",
+        test="tests/stores/rabbitmq/test_schedules.py::"
+        "test_a_schedule_that_is_retired_is_not_declared_again_by_the_next_session",
+    ),
+    Mutant(
         LOG,
         "a line of an event that only a newer version has is not read",
         "history/log_files/lines.py",
