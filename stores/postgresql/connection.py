@@ -34,6 +34,11 @@ STATEMENTS_MAX = 1000
 AHEAD_MAX = 200
 """Rows that are sent before the answers to them are read. Their answers must fit the buffers between."""
 
+PLAN_CHANGES, PLAN_SECONDS = 64, 60.0
+"""Statements are planned anew once a connection has changed so many rows, then after twice as many, and so on; after so
+long the number begins anew. A plan that was made while a table was nearly empty may read the whole table at each run,
+however many rows that has by then, until the server gathers statistics, about every minute."""
+
 STATEMENT_SECONDS_MAX = 30
 GRACE_SECONDS = 10
 """How much longer than the server's own limit a statement may be without an answer."""
@@ -190,6 +195,8 @@ class PostgresDatabase:
         self._transformer = Transformer(raw)
         self._statements: dict[str, _Statement] = {}
         self._prepared = 0
+        self._plan_changes = self._planned_for = PLAN_CHANGES
+        self._planned_at = SystemClock().monotonic()
         self._later: list[Callable[[], None]] = []
         self._poll = select.poll()
         self._poll.register(self._connection.socket, select.POLLIN)
@@ -266,12 +273,22 @@ class PostgresDatabase:
 
     def begin(self, *asks: tuple[str, Sequence[Any]]) -> list[Answered]:
         """Begin a transaction, and run its first statements in the same trip, in order."""
-        sends = [partial(self._connection.send_query_params, b"begin isolation level read committed", None)]
+        first = [b"begin isolation level read committed", *([b"discard plans"] if self._are_plans_old() else [])]
+        sends = [partial(self._connection.send_query_params, text, None) for text in first]
         for query, values in asks:
             statement = self._statement(query)
             encoded = self._encoded(statement, values)
             sends.append(partial(self._connection.send_query_prepared, statement.name, encoded))
-        return list(map(self._rows, self._ask(*sends)[1:]))
+        return list(map(self._rows, self._ask(*sends)[len(first) :]))
+
+    def _are_plans_old(self) -> bool:
+        """Whether statements are to be planned anew, at this call."""
+        if self.total_changes < self._planned_for:
+            return False
+        now = SystemClock().monotonic()
+        self._plan_changes = 2 * self._plan_changes if now < self._planned_at + PLAN_SECONDS else PLAN_CHANGES
+        self._planned_at, self._planned_for = now, self.total_changes + self._plan_changes
+        return True
 
     def commit(self) -> None:
         """Commit.

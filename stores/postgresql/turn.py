@@ -20,7 +20,7 @@ from ...rules.codec import json_of
 from ..ports import Born
 from ..tables import due, turns
 from ..tables.boots import TableMembers
-from ..tables.job_rows import COLUMNS, HELD_BY, PLAIN, KeptOut, listed, plain_values, shared_values, stored_values
+from ..tables.job_rows import COLUMNS, PLAIN, KeptOut, listed, plain_values, shared_values, stored_values
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen, TurnOverview
 from ..tables.schedules import TableSchedules
@@ -103,10 +103,16 @@ TYPES = {
 }
 """By the columns of jobs."""
 
-SEEN = "seen"
-"""The claim that the caller saw, in a set of changes, which may give each job another."""
+SEEN, WAS, HELD_BY = "seen", "was", "held_by"
+"""The claim, the state and the boot that the caller saw, in a set of changes, which may give each job others.
 
-TYPES[SEEN] = "bigint"
+State and boot are the same for all. As parameters, they would seem to PostgreSQL to fit hardly a row, and it would look
+for that row in the whole table, or in the index of all running jobs.
+"""
+
+FENCE = ("no", SEEN, WAS, HELD_BY)
+
+TYPES |= {SEEN: "bigint", WAS: "text", HELD_BY: "text"}
 
 
 def records(fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -161,7 +167,7 @@ BIRTH_AND_CLAIM = _birth("running", 2, CLAIMED[1:], FIRST, due.FIRST_WAITING)
 
 
 @cache
-def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str) -> str:
+def _update_together(columns: tuple[str, ...], own: tuple[str, ...]) -> str:
     """The statement of `update_together`.
 
     Args:
@@ -169,8 +175,9 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str)
     """
     settings = [f"{stored_name(column)} = ?" for column in columns if column not in own]
     settings += [f"{stored_name(column)} = each.{stored_name(column)}" for column in own]
-    return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset(("no", SEEN, *own))}
-               where job.no = each.no and job.claim_no = each.seen and job.state = '{state}' and {HELD_BY}
+    return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset((*FENCE, *own))}
+               where job.no = each.no and job.claim_no = each.seen and coalesce(job.state, '') = each.was
+                 and coalesce(job.boot, '') = each.held_by
                returning job.no"""
 
 
@@ -326,11 +333,11 @@ class PostgresTurn(TableTurn):
     ) -> Collection[int]:
         bound, own = shared_values(columns, values)
         # Rows are locked in the order in which they come, so all turns lock them in the same one.
-        seen = ([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values())
-        rows = sorted(zip(*seen, strict=True), key=itemgetter(0))
-        query = _update_together(columns, tuple(own), str(jobs[0].state))
-        parameters = (*bound, records(("no", SEEN, *own), rows), jobs[0].boot or "")
-        return [no for (no,) in self.connection.execute(query, parameters)]
+        seen = [(job.row_id, job.claim_no, str(job.state), job.boot or "") for job in jobs]
+        rows = [(*fence, *values) for fence, *values in zip(seen, *own.values(), strict=True)]
+        rows.sort(key=itemgetter(0))
+        query = _update_together(columns, tuple(own))
+        return [no for (no,) in self.connection.execute(query, (*bound, records((*FENCE, *own), rows)))]
 
     def ripen(self, parent_no: int) -> None:
         self._ended.append(parent_no)

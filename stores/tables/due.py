@@ -20,7 +20,7 @@ from . import turns
 from .database import Database
 from .job_rows import WHOLE
 from .names import read_pauses
-from .turns import CLAIMABLE, PRIORITIES_MAX, SKIP_LOCKED, priorities
+from .turns import ALONE, CLAIMABLE, PRIORITIES_MAX, SKIP_LOCKED, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
@@ -48,8 +48,7 @@ WAITED_LONGEST = f"""
 SUSPECT = f"""
   select {WHOLE} from lamplighter_jobs
   where state = 'queued' and name = :name and suspect_until > :now and run_at <= :now and rev > 0
-    and (one_at_a_time = 0 or not exists (
-      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
+    and {ALONE}
     and (expires_at is null or expires_at > :now)
   order by priority desc, run_at, no limit 1 {SKIP_LOCKED}
 """

@@ -42,6 +42,10 @@ HOLDERS = {
 }
 """Which job of those with a key holds it, by the kind of the key."""
 
+STATE = "coalesce(state, '')"
+"""The state of a row that is found by its number. With the bare column, PostgreSQL may read the index of all running
+jobs instead."""
+
 HELD_BY = "coalesce(boot, '') = ?"
 """The fence has the boot as well: where a store has gone back, a claim of another boot may have the same number."""
 
@@ -246,7 +250,7 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobS
     row = f"({', '.join('?' * (len(own) + 2))})"
     return f"""update lamplighter_jobs set {", ".join(settings)}
                from (values {", ".join([row] * jobs)}) as each
-               where no = each.column1 and claim_no = each.column2 and state = '{state}' and {HELD_BY}"""
+               where no = each.column1 and claim_no = each.column2 and {STATE} = '{state}' and {HELD_BY}"""
 
 
 def changed(job: JobRecord, columns: tuple[str, ...], values: Iterable[Any]) -> JobRecord:

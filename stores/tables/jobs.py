@@ -36,7 +36,7 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, removal, turns
-from .job_rows import HELD_BY, KEPT, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
+from .job_rows import HELD_BY, KEPT, STATE, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
 from .moves import Move, move, move_all, surely, tell, without_steps, write
 from .names import keep_pause, pause_of, rate_room, take_starts
 from .open_turn import CLAIMS, PAUSES, TurnPart
@@ -44,7 +44,7 @@ from .open_turn import CLAIMS, PAUSES, TurnPart
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
 
-HELD = f"where no = ? and claim_no = ? and state = 'running' and {HELD_BY}"
+HELD = f"where no = ? and claim_no = ? and {STATE} = 'running' and {HELD_BY}"
 
 HOST_JOBS_MAX = 2_000
 

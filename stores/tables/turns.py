@@ -28,12 +28,18 @@ if TYPE_CHECKING:
 PRIORITIES_MAX = 32
 """A claim looks at so many priorities of waiting jobs in turn. With more priorities, it goes by time."""
 
-CLAIMABLE = """
+# These words about the state are those of an index by schedules, whose jobs are few. `= 'running'` would also fit the
+# index of all running jobs, and PostgreSQL would read that whole.
+ALONE = """(one_at_a_time = 0 or not exists (
+      select 1 from lamplighter_jobs r
+      where r.schedule = lamplighter_jobs.schedule and r.state in ('queued', 'running') and r.state <> 'queued'))"""
+"""No other job of its schedule runs, where that matters to the schedule."""
+
+CLAIMABLE = f"""
     and (expires_at is null or expires_at > :now)
     and (suspect_until is null or suspect_until <= :now)
     and rev > 0
-    and (one_at_a_time = 0 or not exists (
-      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
+    and {ALONE}
 """
 
 

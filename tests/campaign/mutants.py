@@ -1709,8 +1709,8 @@ MUTANTS = (
         FENCE,
         "of many ends in one statement each is stored whatever claim holds the job",
         "stores/tables/job_rows.py",
-        "where no = each.column1 and claim_no = each.column2 and state",
-        "where no = each.column1 and each.column2 > 0 and state",
+        "where no = each.column1 and claim_no = each.column2 and {STATE}",
+        "where no = each.column1 and each.column2 > 0 and {STATE}",
         test="tests/stores/sqlite/test_moves.py::test_ends_that_are_settled_together_are_as_if_one_by_one",
     ),
     Mutant(
@@ -5012,9 +5012,8 @@ MUTANTS = (
         LIMITS,
         "one of queue_one is claimed beside another that runs",
         "stores/tables/turns.py",
-        "    and (one_at_a_time = 0 or not exists (\n      select 1 from lamplighter_jobs r where"
-        ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""',
-        '"""',
+        "    and rev > 0\n    and {ALONE}\n",
+        "    and rev > 0\n",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"
         "::test_a_job_waits_while_another_of_its_schedule_runs_if_only_one_may",
     ),
@@ -7955,6 +7954,41 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a plan that PostgreSQL made for empty tables is kept while they grow",
+        "stores/postgresql/connection.py",
+        "        if self.total_changes < self._planned_for:",
+        "        if self._planned_for:",
+        test="tests/whole/stores/postgresql/test_connection.py"
+        "::test_statements_are_planned_anew_as_a_connection_changes_rows",
+    ),
+    Mutant(
+        TURN,
+        "to change one running job, PostgreSQL reads all that run",
+        "stores/tables/job_rows.py",
+        """STATE = "coalesce(state, '')\"""",
+        'STATE = "state"',
+        test="tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres"
+        "::test_a_claim_of_another_boot_with_the_same_number_ends_nothing",
+    ),
+    Mutant(
+        TURN,
+        "to end some jobs, PostgreSQL reads all that run",
+        "stores/postgresql/turn.py",
+        "coalesce(job.state, '') = each.was",
+        "job.state = 'running'",
+        test="tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres"
+        "::test_many_are_settled_in_order_and_each_for_itself",
+    ),
+    Mutant(
+        LIMITS,
+        "for a job that must run alone, PostgreSQL reads all that run",
+        "stores/tables/turns.py",
+        "r.state in ('queued', 'running') and r.state <> 'queued'",
+        "r.state = 'running'",
+        test="tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres::test_at_most_one_suspect",
+    ),
+    Mutant(
+        TURN,
         "two who come to an empty PostgreSQL at once make its tables at once",
         "stores/postgresql/schema.py",
         "select pg_advisory_xact_lock(hashtextextended(?, 0))",
@@ -8737,8 +8771,8 @@ MUTANTS = (
         TURN,
         "a set of claims on PostgreSQL has two columns of one name",
         "stores/postgresql/turn.py",
-        'SEEN = "seen"\n',
-        'SEEN = "claim_no"\n',
+        'SEEN, WAS, HELD_BY = "seen",',
+        'SEEN, WAS, HELD_BY = "claim_no",',
         test="tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres::"
         "test_jobs_that_were_claimed_before_are_claimed_together_with_new_ones",
     ),

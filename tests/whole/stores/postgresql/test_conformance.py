@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psycopg
 import pytest
+from lamplighter.stores.postgresql import connection
 from lamplighter.stores.postgresql.store import PostgresStore
 
 from support.conformance.kit import new, put
 from support.conformance.suite import StoreConformance
+
+from .plans import Planner
+
+
+@pytest.fixture(scope="module")
+def planner(postgres_server):
+    with contextlib.closing(Planner(postgres_server.url)) as one:
+        yield one
 
 
 class TestStoreOnPostgres(StoreConformance):
     @pytest.fixture(autouse=True)
     def _place(self, postgres):
         self.address = postgres
+
+    @pytest.fixture(autouse=True)
+    def _each_statement_knows_where_to_read(self, planner, monkeypatch):
+        """Whatever statement a test has prepared is planned for large tables too, with good and bad statistics."""
+        prepared, prepare = [], connection.PostgresDatabase._prepare
+
+        def prepare_and_note(database, statement, types):
+            prepare(database, statement, types)
+            prepared.append((statement.text.decode(), statement.types))
+
+        monkeypatch.setattr(connection.PostgresDatabase, "_prepare", prepare_and_note)
+        yield
+        assert [line for text, types in prepared for line in planner.complaints(text, types)] == []
 
     def make_store(self, place):
         return PostgresStore(self.address)

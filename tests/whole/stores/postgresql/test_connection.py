@@ -7,10 +7,12 @@ import enum
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from lamplighter import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
+from lamplighter.stores.postgresql import connection
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import PostgresDatabase, connect
 from lamplighter.stores.postgresql.place import PostgresPlace
@@ -268,6 +270,35 @@ def test_statements_are_planned_as_for_large_tables(database: PostgresDatabase) 
     found = [database.execute(f"show {name}").fetchone()[0] for name in settings.split()]
 
     assert found == ["100ms", "off", "force_generic_plan", "off", "30s", "on", "connections"]
+
+
+def test_statements_are_planned_anew_as_a_connection_changes_rows(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that was made for an empty table reads a large one whole."""
+    query, now = "select t.b from t, json_to_recordset(cast(? as json)) as each(a bigint) where t.a = each.a", [0.0]
+    monkeypatch.setattr(connection, "SystemClock", lambda: SimpleNamespace(monotonic=lambda: now[0]))
+    database.script("analyze t")
+    database.execute(query, ("[]",))
+    database.script("insert into t select i, 'x', i from generate_series(1, 5000) i")
+
+    def plan() -> str:
+        name = database._statements[query].name.decode()
+        return " ".join(line for (line,) in database.raw.execute(f"explain execute {name}('[]')").fetchall())
+
+    def changed(rows: int) -> bool:
+        """Whether statements are planned anew after so many changes."""
+        database.executemany("update t set c = 1 where a = ?", ((n,) for n in range(1, rows + 1)))
+        before = database._planned_for
+        database.begin()
+        database.rollback()
+        return database._planned_for != before
+
+    assert (changed(63), "Index Cond" in plan()) == (False, False)
+    assert (changed(1), "Index Cond" in plan()) == (True, True)
+    assert [changed(127), changed(1), changed(255), changed(1)] == [False, True, False, True]
+    now[0] = 61.0
+    assert [changed(511), changed(1), changed(63), changed(1)] == [False, True, False, True]
 
 
 def refused(url: str, kind: type[LamplighterError], says: str) -> None:
