@@ -195,7 +195,7 @@ class PostgresDatabase:
         self._transformer = Transformer(raw)
         self._statements: dict[str, _Statement] = {}
         self._prepared = 0
-        self._plan_changes = self._planned_for = PLAN_CHANGES
+        self._plan_changes = self._replan_at = PLAN_CHANGES
         self._planned_at = SystemClock().monotonic()
         self._later: list[Callable[[], None]] = []
         self._poll = select.poll()
@@ -273,7 +273,7 @@ class PostgresDatabase:
 
     def begin(self, *asks: tuple[str, Sequence[Any]]) -> list[Answered]:
         """Begin a transaction, and run its first statements in the same trip, in order."""
-        first = [b"begin isolation level read committed", *([b"discard plans"] if self._are_plans_old() else [])]
+        first = [b"begin isolation level read committed", *([b"discard plans"] if self._is_to_replan() else [])]
         sends = [partial(self._connection.send_query_params, text, None) for text in first]
         for query, values in asks:
             statement = self._statement(query)
@@ -281,13 +281,13 @@ class PostgresDatabase:
             sends.append(partial(self._connection.send_query_prepared, statement.name, encoded))
         return list(map(self._rows, self._ask(*sends)[len(first) :]))
 
-    def _are_plans_old(self) -> bool:
-        """Whether statements are to be planned anew, at this call."""
-        if self.total_changes < self._planned_for:
+    def _is_to_replan(self) -> bool:
+        """Whether statements are to be planned anew now; if so, the next time is set."""
+        if self.total_changes < self._replan_at:
             return False
         now = SystemClock().monotonic()
         self._plan_changes = 2 * self._plan_changes if now < self._planned_at + PLAN_SECONDS else PLAN_CHANGES
-        self._planned_at, self._planned_for = now, self.total_changes + self._plan_changes
+        self._planned_at, self._replan_at = now, self.total_changes + self._plan_changes
         return True
 
     def commit(self) -> None:

@@ -103,16 +103,15 @@ TYPES = {
 }
 """By the columns of jobs."""
 
-SEEN, WAS, HELD_BY = "seen", "was", "held_by"
-"""The claim, the state and the boot that the caller saw, in a set of changes, which may give each job others.
+FENCE = ("no", "seen", "was", "held_by")
+"""The number of a job, and the claim, the state and the boot that the caller saw, in a set of changes, which may give
+each job others.
 
 State and boot are the same for all. As parameters, they would seem to PostgreSQL to fit hardly a row, and it would look
 for that row in the whole table, or in the index of all running jobs.
 """
 
-FENCE = ("no", SEEN, WAS, HELD_BY)
-
-TYPES |= {SEEN: "bigint", WAS: "text", HELD_BY: "text"}
+TYPES |= {"seen": "bigint", "was": "text", "held_by": "text"}
 
 
 def records(fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -7956,8 +7956,8 @@ MUTANTS = (
         TURN,
         "a plan that PostgreSQL made for empty tables is kept while they grow",
         "stores/postgresql/connection.py",
-        "        if self.total_changes < self._planned_for:",
-        "        if self._planned_for:",
+        "        if self.total_changes < self._replan_at:",
+        "        if self._replan_at:",
         test="tests/whole/stores/postgresql/test_connection.py"
         "::test_statements_are_planned_anew_as_a_connection_changes_rows",
     ),
@@ -8771,8 +8771,8 @@ MUTANTS = (
         TURN,
         "a set of claims on PostgreSQL has two columns of one name",
         "stores/postgresql/turn.py",
-        'SEEN, WAS, HELD_BY = "seen",',
-        'SEEN, WAS, HELD_BY = "claim_no",',
+        'FENCE = ("no", "seen",',
+        'FENCE = ("no", "claim_no",',
         test="tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres::"
         "test_jobs_that_were_claimed_before_are_claimed_together_with_new_ones",
     ),

@@ -289,10 +289,10 @@ def test_statements_are_planned_anew_as_a_connection_changes_rows(
     def changed(rows: int) -> bool:
         """Whether statements are planned anew after so many changes."""
         database.executemany("update t set c = 1 where a = ?", ((n,) for n in range(1, rows + 1)))
-        before = database._planned_for
+        before = database._replan_at
         database.begin()
         database.rollback()
-        return database._planned_for != before
+        return database._replan_at != before
 
     assert (changed(63), "Index Cond" in plan()) == (False, False)
     assert (changed(1), "Index Cond" in plan()) == (True, True)
