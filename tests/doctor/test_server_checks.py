@@ -235,6 +235,11 @@ def on_rabbitmq(check: str, views: list[Any] | None = None, **known: Any) -> lis
     return begins(told(f"rabbit.{check}", server=SimpleNamespace(**place), views=views or []))
 
 
+def ready(count: int | None, consumers: int = 0) -> Depth | None:
+    """A queue with so many messages, or None for a queue that is not there."""
+    return None if count is None else Depth(count, consumers)
+
+
 def a_view(boot: str, *names: str, leads: bool = False) -> Any:
     return SimpleNamespace(boot=boot, names=names, leads=leads)
 
@@ -320,7 +325,7 @@ def test_jobs_of_a_rabbitmq_that_nobody_takes_are_told_by_name():
 
 
 @pytest.mark.parametrize(
-    ("ready", "says"),
+    ("counts", "says"),
     [
         ([None, None], NOT_USED),
         ([None, 0], ("ok", "no delayed job waits for its time")),
@@ -328,8 +333,8 @@ def test_jobs_of_a_rabbitmq_that_nobody_takes_are_told_by_name():
         ([1, None, 2], ("unknown", "3 delayed jobs wait, and the server does not tell whether one is past its time")),
     ],
 )
-def test_delayed_jobs_of_a_rabbitmq_are_counted_over_all_its_queues(ready, says):
-    assert on_rabbitmq("delayed", delayed=[None if each is None else Depth(each, 0) for each in ready]) == [says]
+def test_delayed_jobs_of_a_rabbitmq_are_counted_over_all_its_queues(counts, says):
+    assert on_rabbitmq("delayed", delayed=list(map(ready, counts))) == [says]
 
 
 @pytest.mark.parametrize(
@@ -350,10 +355,7 @@ def test_delayed_jobs_of_a_rabbitmq_are_counted_over_all_its_queues(ready, says)
     ],
 )
 def test_dead_jobs_and_unreadable_messages_of_a_rabbitmq_are_told(dead, unreadable, says):
-    depths = {name: count and Depth(count, 0) for name, count in (("DEAD", dead), ("UNREADABLE", unreadable))}
-    depths = {name: Depth(0, 0) if depth == 0 else depth for name, depth in depths.items()}
-
-    assert on_rabbitmq("dead", depths=depths) == says
+    assert on_rabbitmq("dead", depths={"DEAD": ready(dead), "UNREADABLE": ready(unreadable)}) == says
 
 
 def test_a_server_that_lets_nobody_in_says_why_and_nothing_else_is_known():
