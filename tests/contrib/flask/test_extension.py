@@ -19,6 +19,7 @@ from lamplighter.contrib import reloading
 from lamplighter.contrib.flask import Lamplighter
 
 from ...faults.kit import rows
+from ...support.reloader import noted_workers
 
 
 class Served:
@@ -351,18 +352,10 @@ def test_the_worker_does_what_its_options_say_and_leaves_logging_alone(
 def test_a_reloader_has_its_own_command_run_without_it_and_runs_nothing_itself(
     served: Served, monkeypatch: pytest.MonkeyPatch, options: list[str], drain: float
 ) -> None:
-    made: list[Any] = []
     app = served.make()
     ask(app, "/queue/work")
     assert runtime_of(app).boot is not None
-
-    class Worker(reloading._Worker):
-        def __init__(self, command: list[str], drain: float) -> None:
-            super().__init__(command, drain)
-            self._is_told = True
-            made.append((command, self._seconds_max, runtime_of(app).boot))
-
-    monkeypatch.setattr(reloading, "_Worker", Worker)
+    made = noted_workers(monkeypatch, lambda: runtime_of(app).boot)
     monkeypatch.setattr(sys, "orig_argv", ["python3", "-m", "flask", "lamplighter", "run", "--reload"])
 
     result = app.test_cli_runner().invoke(args=["lamplighter", "run", "--reload", *options])

@@ -18,6 +18,7 @@ from lamplighter.contrib import reloading
 from lamplighter.environment.process import state_of
 
 from ...faults.kit import eventually
+from ...support.reloader import noted_workers
 
 APP = """
     from lamplighter import Runtime
@@ -231,20 +232,12 @@ def test_under_nohup_a_sighup_changes_nothing(tmp_path, producer):
     ],
 )
 def test_a_reloader_s_worker_gets_all_other_options(monkeypatch, options, given, drain):
-    started = []
-
-    class Worker(reloading._Worker):
-        def __init__(self, command, drain):
-            super().__init__(command, drain)
-            self._is_told = True
-            started.append((command, self._seconds_max))
-
-    monkeypatch.setattr(reloading, "_Worker", Worker)
+    started = noted_workers(monkeypatch)
 
     assert main(["run", "app:runtime", "--reload", *options]) == 0
 
     command = [sys.executable, "-m", "lamplighter", "run", "app:runtime", *given]
-    assert started == [(command, drain + reloading.STOP_SECONDS_MAX)]
+    assert started == [(command, drain + reloading.STOP_SECONDS_MAX, None)]
 
 
 def test_without_watchfiles_a_reload_says_what_to_install(tmp_path, monkeypatch, capsys):
