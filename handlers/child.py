@@ -44,7 +44,7 @@ from .payload import HandlerTypes, payload_type
 from .steps import reader, refuse_on_loop, signal_reader
 
 OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in KINDS)
-"""Options of a job that the parent gets unchanged; the other two refer to jobs, which only this process has."""
+"""Options of a job that the parent gets unchanged; the others refer to jobs, which only this process has."""
 
 UNCHECKED = Limits(parents_max=WHOLE_MAX, links_max=WHOLE_MAX)
 """The parent has the runtime's limits, and checks what a job asks for."""

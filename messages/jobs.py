@@ -152,7 +152,7 @@ class JobSpec(Generic[D, R]):
         after_ended: jobs that must have ended before it starts, however they did.
         after_failed: jobs that must have ended, one of them dead or cancelled; if all are done, it is cancelled.
         debounce: one queued job a key, with the data of the last call; see `Debounce`. Without id, delay, at, unique,
-            after and after_ended.
+            after, after_ended and after_failed.
         types: those of the handler object whose `spec` has made it; None otherwise.
     """
 

@@ -418,8 +418,7 @@ def follow_up_id(ended: JobRecord, number: int) -> str:
 
     It contains how many moves the ended job has made besides claims, so that each requeue gives other ids. It does not
     contain the claim number: a server that redelivers the message after the death of a process starts another claim,
-        and must
-    get the same follow-ups.
+    which must get the same follow-ups.
     """
     begin = ended.id
     if len(begin) > OWN_ID_CHARACTERS_MAX:

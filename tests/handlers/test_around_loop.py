@@ -199,7 +199,7 @@ def test_a_stop_does_not_wait_for_a_loop_that_is_being_entered(runtime, recorder
     rt.stop(drain=0.0)
 
     assert carrier.story == ["let go"]
-    assert rt.start().jobs.get(job).attempt == 0
+    assert rt.start(work=False).jobs.get(job).attempt == 0
 
 
 def test_a_job_that_cancels_all_tasks_of_its_loop_does_not_have_it_left(runtime):
