@@ -14,6 +14,7 @@ from lamplighter.stores import locks
 from lamplighter.stores.sqlite import connections, posix_lock_guard
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.troubles import CommitUnknown
+from lamplighter.testing.draining import is_idle
 
 from support.conformance.kit import NOW, new, put
 
@@ -65,6 +66,9 @@ def test_an_idle_runtime_notices_that_its_file_is_gone_and_accepts_nothing_more(
 def test_callers_that_wait_for_a_job_are_told_that_the_file_is_gone(runtime, recorder, caller, path):
     rt = runtime()
     job = rt.jobs.queue("mail")
+    # Then the scheduler has given its connection back, by which the caller reads the job before it waits. If the caller
+    # had to open one while the file goes, it would be told that the file cannot be opened.
+    recorder.until(lambda: is_idle(rt), "the scheduler to have read its schedules")
     joined = caller(rt.jobs.join, job, timeout=20)
     recorder.until(rt.boot.joins.awaited, "it to be waited for")
 
