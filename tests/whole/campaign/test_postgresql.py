@@ -12,7 +12,7 @@ from postgres_workload import REACH, Book, scenario, simulation_of
 from ...support.postgresql.fixtures import own_server
 from ...support.postgresql.simulated import SETTINGS
 
-SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "500")) // 100
+SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "2000")) // 100
 """`make torture` runs 100. Each takes as long as dozens on a file."""
 
 REACHED = REACH if SEEDS >= 100 else ("waits for a lock", "cut_session", "conflict", "freed")
