@@ -1209,8 +1209,8 @@ MUTANTS = (
         LOG,
         "the turns of the direct lane are not counted",
         "broker/direct.py",
-        "        self.tallies.count(moves, born.did.at, self.times.last)\n",
-        "",
+        "            self.tallies.count(moves, born.did.at, self.times.last)\n",
+        "            pass\n",
         test="tests/broker/test_direct_lane.py::test_both_roads_leave_the_same_file_and_the_same_log",
     ),
     Mutant(
@@ -3061,9 +3061,9 @@ MUTANTS = (
         LOG,
         "a line of a transition is forgotten",
         "broker/claims.py",
-        '        context.turn.jobs.release(given.job, "not started")',
-        '        context.turn.jobs.release(given.job, "not started")\n'
-        "        context.out.transitions.extend(context.turn.transitions[len(context.out.transitions) :])",
+        '            context.turn.jobs.release(given.job, "not started")',
+        '            context.turn.jobs.release(given.job, "not started")\n'
+        "            context.out.transitions.extend(context.turn.transitions[len(context.out.transitions) :])",
     ),
     Mutant(
         ROAD,

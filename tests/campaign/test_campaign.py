@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from functools import cache
@@ -48,6 +49,13 @@ def test_the_mutants_of_a_module_find_the_places_where_they_are_planted(file):
     found = {(one.name, old): text.count(old) for one in MUTANTS for where, old, _ in one.changes if where == file}
 
     assert {place: count for place, count in found.items() if count != 1} == {}
+    if file.endswith(".py"):
+        for mutant in MUTANTS:
+            planted = text
+            for where, old, new in mutant.changes:
+                planted = planted.replace(old, new) if where == file else planted
+            if planted != text:
+                ast.parse(planted, mutant.name)
 
 
 NOTICE = sorted({nodeid.partition("[")[0] for mutant in MUTANTS for nodeid in mutant.test.split()})

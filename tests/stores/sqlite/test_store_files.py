@@ -287,13 +287,14 @@ def test_the_file_at_a_path_is_guarded_until_the_last_who_uses_it_lets_it_go(pat
     path.touch()
     seen.append(is_guarded(path))
     closed = posix_lock_guard.take(str(path), posix_lock_guard.SHARED)
+    seen.append(is_guarded(path))
     # As a daemon does with all that it finds open.
     os.close(closed.descriptor)
     third = posix_lock_guard.take(str(path), posix_lock_guard.SHARED)
     seen.append(is_guarded(path))
     posix_lock_guard.release(third)
 
-    assert (seen, is_guarded(path)) == ([True, True, False, False, True], False)
+    assert (seen, is_guarded(path)) == ([True, True, False, False, True, True], False)
 
 
 def test_few_files_stay_open_for_stores_that_are_not(tmp_path, monkeypatch):
