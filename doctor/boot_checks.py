@@ -73,9 +73,9 @@ def none(seen: Evidence) -> Iterator[Symptom]:
     if (address := seen.rows.moved_to()) is not None:
         yield warning(moved(address), MOVED)
         return
-    waiting = [name for name in seen.names if name.ready is not None and name.ready.count]
     due = sum(
-        (name.ready for name in waiting if name.ready is not None), Amount(count=0, is_capped=seen.whole_names.has_more)
+        (name.ready for name in seen.names if name.ready is not None),
+        Amount(count=0, is_capped=seen.whole_names.has_more),
     )
     workers = [boot for boot in seen.living if boot.kind == "worker"]
     awake = [boot for boot in workers if not (boot.stops or boot.is_quiet)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StoreCorrupt
@@ -171,20 +171,19 @@ def bloat(seen: Evidence) -> Symptoms:
             "nothing need be done: new jobs fill it; `vacuum` while no runtime is on it makes the file smaller",
         )
     share = 0.0 if not pages.total else 100.0 * pages.free / pages.total
-    if (yield from late(seen)):
-        return f"{share:.0f} % of {size(pages.total * pages.page_bytes)} are empty, and what has ended goes in time"
-    return None
+    yield from late(seen)
+    return f"{share:.0f} % of {size(pages.total * pages.page_bytes)} are empty, and what has ended goes in time"
 
 
-def late(seen: Evidence) -> Generator[Symptom, None, bool]:
-    """Look whether ended jobs are removed in time. Returns whether somebody can know."""
+def late(seen: Evidence) -> Iterator[Symptom]:
+    """Look whether ended jobs are removed in time."""
     kept = _kept_seconds(seen)
     if not seen.living:
         yield note("no runtime is on the store, so nothing removes what has ended")
-        return False
+        return
     if kept is None:
         yield unknown("no runtime that answers says for how long ended jobs are to be kept")
-        return False
+        return
     for state, at in seen.rows.oldest_ended().items():
         late = seen.at - at - kept[state]
         if late > LATE_SECONDS:
@@ -192,7 +191,6 @@ def late(seen: Evidence) -> Generator[Symptom, None, bool]:
                 f"{state} jobs are to be kept for {span(kept[state])}, and the oldest is {span(late)} older",
                 "see in the log of the runtimes why they remove nothing: `lamplighter runtimes list` says who is well",
             )
-    return True
 
 
 def _kept_seconds(seen: Evidence) -> dict[JobState, float] | None:

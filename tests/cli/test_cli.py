@@ -471,6 +471,21 @@ def test_whatever_happens_the_command_ends_with_an_exit_code(monkeypatch, capsys
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize("command", ["audit", "doctor --log", "doctor --only log.gaps --json --log"])
+def test_the_verdict_is_the_exit_code_though_the_reader_has_gone(tmp_path, monkeypatch, command):
+    lines = clean_run().lines
+    log = write_log(tmp_path / "app.log", without(lines, index_of(lines, "job.claimed")))
+    monkeypatch.setenv("LAMPLIGHTER_STORE", str(clean_run().store))
+
+    def goes(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout.write", goes)
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+
+    assert main([*command.split(), str(log)]) == 1
+
+
 def test_ctrl_c_while_arguments_are_parsed_is_no_error_of_argparse(monkeypatch, capsys):
     def interrupted(*_):
         try:
