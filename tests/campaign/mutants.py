@@ -4753,8 +4753,7 @@ MUTANTS = (
         "stores/rabbitmq/turn.py",
         "            self._turn.ops.messages.append(put_aside(unreadable_message, self._turn.now))\n",
         "",
-        test="tests/whole/stores/rabbitmq/test_unreadable.py::"
-        "test_one_that_a_failed_turn_has_put_aside_is_put_aside_once",
+        test="tests/stores/rabbitmq/test_unreadable.py::test_one_that_a_failed_turn_has_put_aside_is_put_aside_once",
     ),
     Mutant(
         MESSAGES,
@@ -4780,7 +4779,21 @@ MUTANTS = (
         "stores/rabbitmq/job_message.py",
         "            if kind not in _TYPES[name]:",
         "            if False:",
-        test="tests/whole/stores/rabbitmq/test_unreadable.py::test_each_kind_leaves_its_place_to_a_job",
+        test="tests/stores/rabbitmq/test_unreadable.py::test_each_kind_leaves_its_place_to_a_job",
+    ),
+    Mutant(
+        MESSAGES,
+        "a copy that is not run keeps its place in the window for ever",
+        "stores/rabbitmq/turn.py",
+        """"reason": reason})
+        )
+        self._turn.ops.acknowledged.append(delivery)
+""",
+        """"reason": reason})
+        )
+""",
+        test="tests/stores/rabbitmq/test_unreadable.py::"
+        "test_a_copy_of_a_job_that_runs_or_has_ended_here_leaves_its_place",
     ),
     Mutant(
         MESSAGES,
@@ -4788,7 +4801,7 @@ MUTANTS = (
         "stores/rabbitmq/deliveries.py",
         "        return self.job.id, birth_of(self.job), self.job.claim_no",
         "        return self.job.id, (), self.job.claim_no",
-        test="tests/whole/stores/rabbitmq/test_unreadable.py"
+        test="tests/stores/rabbitmq/test_unreadable.py"
         "::test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not",
     ),
     Mutant(
@@ -7726,7 +7739,7 @@ MUTANTS = (
         "stores/rabbitmq/questions.py",
         "if index not in astray]",
         "if index not in sent.refused]",
-        test="tests/whole/stores/rabbitmq/test_unreadable.py::"
+        test="tests/stores/rabbitmq/test_unreadable.py::"
         "test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside",
     ),
     Mutant(

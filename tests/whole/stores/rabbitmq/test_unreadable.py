@@ -4,60 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pika
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.messages.jobs import JobState
-from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq import unreadable as unreadable_messages
-from lamplighter.stores.rabbitmq.link import Message
 
-from support.conformance.kit import DONE, NOW, SUCCEEDED, claim_in, job_of, put, take
-from support.conformance.kit import new as new_job
-from support.rabbitmq.model import ModelServer
-from support.rabbitmq.model_link import MODEL, ModelLink
+from support.conformance.kit import job_of
 
 from ....conftest import Recorder
 from ....faults.kit import eventually
-from ....stores.rabbitmq.test_conformance import PatientStore, its_environment
+from ....stores.rabbitmq.test_unreadable import UNREADABLE, body
 from .kit import publish
 
 JOIN_SECONDS = 15.0
 QUEUE = topology.queue_of("work")
-OURS = {"format": 1, "id": "x", "name": "work", "data": "1", "queued_at": 1.0, "run_at": 1.0, "corr": "x"}
-
-
-def body(**changes: Any) -> bytes:
-    return json.dumps({**OURS, **changes}).encode()
-
-
-UNREADABLE: dict[str, tuple[bytes, dict[str, Any], str]] = {
-    "bytes": (b"\xff\x00garbage", {}, "it is no JSON"),
-    "nothing": (b"", {}, "it is no JSON"),
-    "deep": (b"[" * 100_000, {}, "it is no JSON"),
-    "a list": (b"[]", {}, "it is no message of a job"),
-    "no format": (b'{"id": "x"}', {}, "it is no message of a job"),
-    "a text as format": (body(format="1"), {}, "it is no message of a job"),
-    "no id": (b'{"format": 1, "name": "work"}', {}, "it lacks an id or a name"),
-    "an empty id": (body(id=""), {}, "its id or its name is empty"),
-    "half a letter": (body(id="\ud800"), {}, "its id or its name is no valid Unicode"),
-    "another name": (body(name="other"), {}, "it is a job of another name"),
-    "expires_at is text": (body(expires_at="soon"), {}, "its expires_at is of the wrong type, str"),
-    "rev is text": (body(rev="7"), {}, "its rev is of the wrong type, str"),
-    "rev is true": (body(rev=True), {}, "its rev is of the wrong type, bool"),
-    "data is no text": (body(data={"a": 1}), {}, "its data is of the wrong type, dict"),
-    "no end of a day": (body(expires_at=1e300), {}, "its expires_at is out of range"),
-    "a timeout of ages": (body(timeout=1e12), {}, "its timeout is out of range"),
-    "it runs": (body(state="running"), {}, "its state is none of queued"),
-    "an expiry in words": (body(), {wire.EXPIRES: "soon"}, f"its header {wire.EXPIRES} makes no sense"),
-    "a rest in words": (body(), {wire.REST: "long"}, f"its header {wire.REST} makes no sense"),
-}
 
 
 class Outside:
@@ -290,83 +255,3 @@ def test_the_command_refuses_what_is_no_rabbitmq_and_says_nothing_secret(capsys:
     assert main(["unreadable", "jobs.db"]) == 2
     assert main(["unreadable", "amqp://u:secret@127.0.0.1:1/"]) == 3
     assert "secret" not in capsys.readouterr().err
-
-
-@pytest.fixture
-def model() -> Iterator[tuple[ModelServer, PatientStore]]:
-    server = ModelServer()
-    store = PatientStore(MODEL, ModelLink(server), partial(ModelLink, server), environment=its_environment())
-    store.open()
-    put(store, new_job("first"))
-    take(store)
-    yield server, store
-    store.close()
-
-
-Model = tuple[ModelServer, PatientStore]
-
-
-@pytest.mark.parametrize("what", UNREADABLE)
-def test_each_kind_leaves_its_place_to_a_job(model: Model, what: str) -> None:
-    server, store = model
-    found, headers, reason = UNREADABLE[what]
-    server.publish(Message("", QUEUE, found, headers=headers))
-    put(store, new_job("after"))
-
-    with store.turn("b", NOW) as turn:
-        claimed = claim_in(turn, begun=3)
-
-    assert [one.job.id for one in claimed] == ["after"]
-    (aside,) = server.queues[topology.UNREADABLE].ready
-    assert (aside.message.headers or {})[unreadable_messages.REASON] == reason
-    assert ("message.unreadable", {"queue": QUEUE, "message_id": wire.id_of(found), "reason": reason}) in turn.news
-
-
-def test_one_that_a_failed_turn_has_put_aside_is_put_aside_once(model: Model) -> None:
-    server, store = model
-    server.publish(Message("", QUEUE, b"garbage"))
-
-    with pytest.raises(KeyError), store.turn("b", NOW) as turn:
-        claim_in(turn, begun=3)
-        raise KeyError
-    with store.turn("b", NOW):
-        """It is looked at again."""
-
-    assert (len(server.queues[topology.UNREADABLE].ready), len(server.queues[QUEUE].ready)) == (1, 0)
-    store.jobs.outlook((), NOW)
-    assert [one.reason for one in store.health_issues()] == [
-        f"1 message in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
-    ]
-
-
-@pytest.mark.parametrize("why", ["gone", "away"])
-def test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside(model: Model, why: str) -> None:
-    server, store = model
-    with store.turn("b", NOW):
-        """Everything is declared."""
-    server.publish(Message("", topology.DEAD, b"garbage"))
-    if why == "gone":
-        server.delete(topology.UNREADABLE)
-    else:
-        server.away.add(topology.UNREADABLE)
-
-    found = store.dead.find(JobQuery(states=(JobState.DEAD,)), limit=10)
-
-    assert (found.jobs, [stored.message.body for stored in server.queues[topology.DEAD].ready]) == ([], [b"garbage"])
-
-
-def test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not(model: Model) -> None:
-    server, store = model
-    one, other = body(id="same", queued_at=1.0), body(id="same", queued_at=2.0)
-    ran = list[float]()
-
-    for message in (one, other, one):
-        server.publish(Message("", QUEUE, message))
-        claimed = take(store, begun=3)
-        with store.turn("b", NOW) as turn:
-            for job in claimed:
-                turn.jobs.settle(job, SUCCEEDED, DONE)
-        ran += [job.queued_at for job in claimed]
-
-    assert ran == [1.0, 2.0]
-    assert store.state.duplicates == 1
