@@ -91,10 +91,7 @@ class Runtime:
         if not (on_failure is None or callable(on_failure)):
             raise UsageError(f"expected on_failure to be callable, got: {shown(on_failure)}")
         self.environment = Environment() if environment is None else environment
-        named = self._store()
-        # From now on: the application may change its folder, and where a link leads, before the next start.
-        self._place = named.place
-        self.current_boot = RuntimeState(self.environment, self.limits, has_table=named.table is not None)
+        self.current_boot = RuntimeState(self.environment, self.limits, has_table=self._store().table is not None)
         self._submit_by(Submitter(self.current_boot))
         self._logger = logger
         self._on_failure = on_failure

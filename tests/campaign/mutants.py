@@ -3458,9 +3458,9 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a relative path is another file in another folder",
-        "api/runtime.py",
-        "        self._place = named.place\n",
-        "        pass\n",
+        "stores/sqlite/place.py",
+        "        self.shown, self.address = path, os.path.realpath(path)\n",
+        "        self.shown, self.address = path, path\n",
         test="tests/stores/test_address.py::test_a_relative_path_is_the_same_file_at_every_start",
     ),
     Mutant(
