@@ -144,6 +144,29 @@ MUTANTS = (
         test="tests/history/audit/test_told_otherwise.py",
     ),
     Mutant(
+        SLOTS,
+        "on RabbitMQ a removed schedule is in the sum that a later leader reads",
+        "stores/rabbitmq/shared_state.py",
+        """            self.retired.discard(schedule_id)
+            self._touch(schedule_id)
+
+    def declare(""",
+        """            self.retired.discard(schedule_id)
+
+    def declare(""",
+        test="tests/stores/rabbitmq/test_shared_state.py::"
+        "test_each_record_says_all_parts_of_the_sum_that_it_has_changed",
+    ),
+    Mutant(
+        SLOTS,
+        "on RabbitMQ who pauses a schedule sets it back to what they knew of its slots",
+        "stores/rabbitmq/shared_state.py",
+        "accounted_to=max(schedule.accounted_to, known.accounted_to)",
+        "accounted_to=schedule.accounted_to",
+        test="tests/stores/rabbitmq/test_shared_state.py::"
+        "test_who_writes_a_schedule_takes_back_nothing_of_how_far_it_is",
+    ),
+    Mutant(
         LEDGER,
         "a slot that fired longer ago is not known any more, and fires once more",
         "stores/rabbitmq/slot_book.py",
@@ -2773,6 +2796,23 @@ MUTANTS = (
         "stores/tables/schedules.py",
         "            self._turn.note(schedule_move(news, stored, self._turn.now))\n",
         "",
+        test="tests/support/test_conformance.py::test_a_store_that_keeps_every_promise_passes",
+    ),
+    Mutant(
+        LOG,
+        "what a turn on RabbitMQ does to schedules is not in the ledger",
+        "stores/rabbitmq/turn_schedules.py",
+        "                self._turn.note(schedule_move(what, one, self._turn.now))\n",
+        "                pass\n",
+        test="tests/stores/rabbitmq/test_conformance.py::TestOnTheModel::"
+        "test_declare_says_whether_a_schedule_is_new_or_another",
+    ),
+    Mutant(
+        LOG,
+        "that jobs were removed because of their age is not in the ledger",
+        "stores/tables/turn.py",
+        """            self.note({"k": "pruned", "x": pruned})\n""",
+        "            pass\n",
         test="tests/support/test_conformance.py::test_a_store_that_keeps_every_promise_passes",
     ),
     Mutant(

@@ -34,8 +34,12 @@ def test_it_is_queued_when_the_job_comes_back(lost) -> None:
     with store.turn("b", NOW) as turn:
         assert turn.jobs.settle(claimed, SUCCEEDED._replace(then=PARTS), DONE) is None
         assert turn.transitions == []
-    end, *births = moves_of_a_turn(store, NOW + 1)
+    with store.turn("b", NOW + 1) as turn:
+        """It has come back."""
+    end, *births = [(moved.event, moved.job, dict(moved.fields)) for moved in turn.transitions]
 
+    assert turn.news == [("claim.kept", {"job_id": "a", "job_name": "work", "claim_no": 1})]
+    assert len(store.state.memory.kept) == 0
     assert (end[0], end[1].id, end[2]["then"]) == ("job.done", "a", 2)
     assert [(event, job.id, job.root_id, fields["then_of"]) for event, job, fields in births] == [
         ("job.queued", "a.1.1", "a", "a"),

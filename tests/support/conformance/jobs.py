@@ -529,12 +529,14 @@ class JobPromises(StoreCase):
             for job in jobs[:7]:
                 turn.queued.finish(job, None)
 
-        removed = []
+        removed, told = [], []
         for _ in range(3):
             with store.turn("b", NOW + 100) as turn:
                 removed.append(turn.prune(done_before=NOW + 50, dead_before=NOW, slots_before=NOW, batch=5))
+            told.append(turn.did and turn.did.moves)
 
         assert removed == [5, 2, 0]
+        assert told == [[{"k": "pruned", "x": 5}], [{"k": "pruned", "x": 2}], None]
         assert [job.id for job in store.table.find(JobQuery(), limit=9).jobs] == ["open"]
 
     def test_the_twin_of_a_job_has_its_id_or_holds_its_key(self, store: Store) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from lamplighter.messages.boots import Move
 from lamplighter.messages.clock_steps import Reading, Stepped
 from lamplighter.messages.schedules import SlotEntry, SlotRange
 from lamplighter.stores.ports import Peers, Store
 from lamplighter.stores.troubles import BootLost
+from lamplighter.stores.turn_ports import Turn
 
 from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, job_of, new, put, take
 
@@ -16,6 +20,12 @@ WEEK = 7 * 86400.0
 def entry(slot: float, job_id: str) -> SlotEntry:
     """A slot that fired."""
     return SlotEntry(schedule_id="s", slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id=job_id)
+
+
+def moves_of(turn: Turn) -> Sequence[Move]:
+    """What a turn that was stored has done, as its boot keeps it for the log."""
+    assert turn.did is not None
+    return turn.did.moves
 
 
 class SchedulePromises(StoreCase):
@@ -35,6 +45,10 @@ class SchedulePromises(StoreCase):
 
         assert news == ["added", None, "changed"]
         assert [schedule.when for schedule in store.schedules.all()] == ["@hourly"]
+        assert [(move["k"], move["s"], move["when"]) for move in moves_of(turn)] == [
+            ("schedule.added", "s", "@daily"),
+            ("schedule.changed", "s", "@hourly"),
+        ]
 
     def test_declare_keeps_a_pause_and_the_last_slot_and_counts_from_a_change(self, store: Store) -> None:
         """ScheduleBook.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`,
@@ -244,6 +258,9 @@ class SchedulePromises(StoreCase):
         ] == [
             (10.0, 25.0, 4, "skipped"),
             (30.0, 35.0, 2, "skipped"),
+        ]
+        assert moves_of(turn) == [
+            {"k": "skipped", "s": "s", "t": first, "l": first + 5, "x": 2} for first in (10.0, 20.0, 30.0)
         ]
 
     def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
