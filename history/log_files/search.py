@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from .files import Block, LogEnd, blocks_of, each, end_of, is_plain, open_log, open_plain
 from .lines import Said, Unread, fields_of, is_like_ours, parse
@@ -135,14 +135,22 @@ def needles_of(text: str) -> list[bytes]:
     return sorted(escaped)
 
 
+def subject_of(said: Said) -> tuple[Any, ...]:
+    """The subject of one line: several steps or calls in one turn have a line each."""
+    match event := said.get("event"):
+        case "job.stepped" | "job.signalled":
+            which = said.get("step")
+        case "job.replaced":
+            which = said.get("run_at"), said.get("digest")
+        case _:
+            which = None
+    return said.get("boot"), said.get("turn"), event, said.get("job_id"), which
+
+
 def in_order(found: list[Said]) -> list[Said]:
     """Lines as they followed one another: by `seq` within a boot, by `rev` among moves of a job, by time otherwise."""
     # A host may log the events that it subscribes to into the same log: the first copy of a line counts.
-    first_of = {
-        (one.get("boot"), one["seq"], one.get("event"), one.get("job_id"), one.get("rev"), one.get("step")): one
-        for one in found[::-1]
-        if "seq" in one
-    }
+    first_of = {(one["seq"], one.get("rev"), *subject_of(one)): one for one in found[::-1] if "seq" in one}
     first = {id(one) for one in first_of.values()}
     found = [one for one in found if "seq" not in one or one.get("untold") or id(one) in first]
     at: list[float] = [said["ts"] if "ts" in said else said.get("beside", 0.0) for said in found]

@@ -25,16 +25,17 @@ UNHEARD_MIN = 5
 SLOT = re.compile(r"\d+(\.\d+)?")
 
 KIND_OF = {
-    **{event: event.removeprefix("job.") for event in MOVES},
-    **{event: event for event in EVENTS if event.startswith(("schedule.", "name."))},
+    **{
+        event: event.removeprefix("job.")
+        for event, kind in EVENTS.items()
+        if "turn" in kind.fields and event.startswith(("job.", "schedule.", "name."))
+    },
     "slot.fired": "queued",
     "slot.caught_up": "queued",
     "slot.skipped": "skipped",
     "slot.taken": "taken",
-    "job.forgotten": "forgotten",
-    "job.stepped": "stepped",
-    "job.signalled": "signalled",
 }
+"""The kind of the move that a line with its turn's number is about."""
 
 LOUD = {event.removeprefix("job."): event for event in MOVES if event not in QUIET}
 
@@ -100,7 +101,7 @@ class TurnLines:
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
             # A slot that another runtime accounted for first is an accepted line, and changes nothing.
             return
-        is_of_job = kind in AFTER or kind in ("forgotten", "stepped", "signalled")
+        is_of_job = kind in AFTER or line.event.startswith("job.")
         subject = (line.job_id if is_of_job else line.schedule or line.job_name) or ""
         if self._expected.pop((turn, kind, subject), None) is not None:
             self._said[kind] += 1

@@ -11,7 +11,7 @@ import msgspec
 from ...rules.lifecycle import MOVES
 from ...rules.wording import brief, clock, span
 from ..log_files.lines import LoggedMove, Said, Unread
-from ..log_files.search import find, in_order, needles_of
+from ..log_files.search import find, in_order, needles_of, subject_of
 from .sentences import Entry, entry_of
 
 LAST_SEQ = 1 << 62
@@ -51,15 +51,15 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
     lines = list(found)
     own: dict[tuple[Any, ...], Said] = {}
     for said in lines:
-        if said.get("event") in OF_JOBS and {"boot", "turn"} <= said.keys():
-            own.setdefault(_place(said), said)
+        if said.get("event") in OF_JOBS:
+            own.setdefault(subject_of(said), said)
     hops: dict[tuple[Any, ...], Said] = {}
     joined: set[tuple[Any, ...]] = set()
     for said in lines:
         for move, hop in _hops(said):
             if not wanted(move):
                 continue
-            place = _place(hop)
+            place = subject_of(hop)
             beside = own.get(place)
             if beside is not None:
                 joined.add(place)
@@ -71,7 +71,7 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
             known = hops.get(key)
             if known is None or ("told_by" in known and "told_by" not in hop):
                 hops[key] = hop
-    rest = [said for said in lines if "moves" not in said and _place(said) not in joined]
+    rest = [said for said in lines if "moves" not in said and subject_of(said) not in joined]
     return [*rest, *hops.values()]
 
 
@@ -88,18 +88,6 @@ def moves_told(said: Said) -> Iterator[LoggedMove]:
         except msgspec.MsgspecError:
             continue
         yield move
-
-
-def _place(said: Said) -> tuple[Any, ...]:
-    """The subject of one line: several steps or calls in one turn have a line each."""
-    match event := said.get("event"):
-        case "job.stepped" | "job.signalled":
-            which = said.get("step")
-        case "job.replaced":
-            which = said.get("run_at"), said.get("digest")
-        case _:
-            which = None
-    return said.get("boot"), said.get("turn"), event, said.get("job_id"), which
 
 
 def _hops(said: Said) -> Iterator[tuple[LoggedMove, Said]]:
