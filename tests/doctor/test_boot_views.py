@@ -67,8 +67,8 @@ def test_an_actor_is_told_of_once_it_has_used_most_of_its_budget(says, changes, 
     assert [words for level, words in told if level != "ok"] == found
 
 
-def hangs(number: int) -> tuple[Abandoned, ...]:
-    one = Abandoned(job_id="j", job_name="work", lane=1, why="timed out", seconds=2.0, stack="File x\n  f()\n")
+def hangs(number: int, stack: str = "File x\n  f()\n") -> tuple[Abandoned, ...]:
+    one = Abandoned(job_id="j", job_name="work", lane=1, why="timed out", seconds=2.0, stack=stack)
     return (one,) * number
 
 
@@ -90,6 +90,15 @@ def test_threads_that_hang_are_told_one_by_one_and_from_half_of_the_limit_on(say
 
     assert [level for level, _ in told] == levels
     assert told[-1][1].endswith(last)
+
+
+@pytest.mark.parametrize(("stack", "where"), [("File x\n  f()\n", "f()"), ("", "nobody knows where")])
+def test_a_thread_that_hangs_is_told_with_its_job_and_its_place(says, stack, where):
+    health = Health(status="yellow", reasons=(), boot="b1", abandoned=hangs(1, stack))
+
+    assert says(boot_checks.zombies, a_boot(a_view(health=health))) == [
+        ("warning", f"a thread of boot b1 (pid 7) hangs in job j (work), timed out, for 2 s, at: {where}")
+    ]
 
 
 def test_handlers_that_are_halted_are_named(says):

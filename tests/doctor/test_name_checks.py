@@ -123,3 +123,19 @@ def test_only_a_name_that_somebody_is_to_take_jobs_of_is_behind(path, runtime, r
     (finding,) = found(path, "names.behind", now=lambda: time.time() + 3600)
 
     assert [name for name in ("busy", "paused", "nobody") if repr(name) in finding.evidence] == ["busy"]
+
+
+def test_of_names_that_are_behind_the_first_are_told_and_how_many_more(path, runtime):
+    rt = runtime(start=False)
+    for name in ("a", "b", "c"):
+        rt.jobs.add_handler(name, lambda job: None)
+    rt.start()
+    rt.quiet()
+    rt.jobs.queue_many([JobSpec(name=name) for name in ("a", "b", "c")])
+
+    findings = found(path, "names.behind", now=lambda: time.time() + 3600)
+
+    assert [one.evidence.partition(", ")[0] for one in findings] == [
+        "1 due job of 'a'",
+        "jobs of 2 more names are as late",
+    ]
