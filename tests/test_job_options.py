@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from lamplighter.cli.main import main
 from lamplighter.cli.migrate import NOT_MOVED, as_new
 from lamplighter.messages.jobs import JobRecord, NewJob
 from lamplighter.rules.new_jobs import KEPT_OPTIONS, SPEC_OPTIONS
+
+from .web.kit import Page
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 KEPT = {"priority": 7, "max_attempts": 3, "timeout": 60.0, "unique": "one", "group": "tenant"}
@@ -125,3 +128,14 @@ def test_jobs_show_shows_what_is_kept(rt: Runtime, tmp_path: Path, capsys: pytes
 
     assert {option: shown["job"][option] for option in KEPT} == KEPT
     assert [option for option in KEPT if option not in page and option != "max_attempts"] == []
+
+
+def test_the_page_of_a_job_shows_what_is_kept(rt: Runtime) -> None:
+    queued = rt.jobs.queue("mail", **KEPT)  # type: ignore[arg-type]
+
+    page = Page(Path(rt.address)).text(f"/jobs/{queued.id}")
+
+    facts = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", page))
+    shown = {**KEPT, "timeout": "60 s"}
+    assert facts.pop("attempts") == f"0 of {shown.pop('max_attempts')}"
+    assert {option: facts[option] for option in shown} == {option: str(value) for option, value in shown.items()}

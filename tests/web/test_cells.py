@@ -164,8 +164,11 @@ def test_a_handler_has_its_own_limits_on_the_page_of_its_name(with_boot: Page) -
 
 
 def test_a_job_has_its_own_numbers_in_lists_and_on_its_page(page: Page) -> None:
-    times = [f"{name}_at = {NOW + number}" for number, name in enumerate(("queued", "run", "claimed", "ended"))]
-    values = ", ".join(["attempt = 3", "max_attempts = 5", "claim_no = 4", "priority = 7", *times])
+    times = [
+        f"{name}_at = {NOW + number}" for number, name in enumerate(("queued", "run", "claimed", "ended", "expires"))
+    ]
+    values = ", ".join(["attempt = 3", "max_attempts = 5", "claim_no = 4", "priority = 7", "timeout = 90", *times])
+    values += "".join(f", {name}_key = '{name} of it'" for name in ("group", "unique", "debounce"))
     with contextlib.closing(sqlite3.connect(page.store)) as database, database:
         database.execute(f"update lamplighter_jobs set {values} where id = 'dead-1'")
     html, error = page.text("/jobs/dead-1"), "ValueError: no mailbox dead-1"
@@ -179,6 +182,11 @@ def test_a_job_has_its_own_numbers_in_lists_and_on_its_page(page: Page) -> None:
         "attempts": "3 of 5",
         "claims": "4",
         "priority": "7",
+        "timeout": "90 s",
+        "unique": "unique of it",
+        "group": "group of it",
+        "debounce": "debounce of it",
+        "expires": at(NOW + 4),
         "runtime": json.loads(page.get("/jobs/dead-1", "as=json").body)["job"]["boot"],
     }
     assert listed == {

@@ -13,6 +13,7 @@ from ...admin.views import JobPage, JobView
 from ...messages.jobs import Instant, JobState
 from ...messages.queries import JobQuery
 from ...rules.codec import decode
+from ...rules.new_jobs import KEPT_OPTIONS
 from ...rules.wording import span
 from ..faces.http import Response, redirect
 from .page import PageContent, PageVisit
@@ -145,13 +146,11 @@ def _facts(job: JobView) -> Iterator[Fact]:
             yield Fact(name, instant, True)
     yield Fact("attempts", f"{job.attempt}" if job.max_attempts is None else f"{job.attempt} of {job.max_attempts}")
     yield Fact("claims", job.claim_no)
-    yield Fact("priority", job.priority)
-    if job.group is not None:
-        yield Fact("group", job.group)
+    for option in KEPT_OPTIONS:
+        if option != "max_attempts" and (value := getattr(job, option)) is not None:
+            yield Fact(option, span(value) if option == "timeout" else value)
     if job.debounce is not None:
-        yield Fact("debounce key", job.debounce)
-    if job.unique is not None:
-        yield Fact("unique key", job.unique)
+        yield Fact("debounce", job.debounce)
 
 
 def _trace_link(visit: PageVisit) -> str | None:
