@@ -104,6 +104,20 @@ def test_only_where_a_limit_leaves_something_out_it_is_said_that_there_is_more(
     assert told == [more, "", ""]
 
 
+@pytest.mark.parametrize(("most", "more"), [(2, ""), (1, "among the 1 jobs that failed last\n")])
+def test_groups_of_failures_say_whether_all_are_in_them(runtime, recorder, capsys, monkeypatch, most, more):
+    monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", most)
+    rt = runtime()
+    rt.jobs.add_handler("fails", failing, max_attempts=1)
+    rt.jobs.queue_many([("fails", 1), ("fails", 2)])
+    recorder.wait_for("job.dead", count=2)
+
+    assert main(["errors", "list"]) == 0
+    assert capsys.readouterr().err == more
+    assert main(["errors", "list", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("command", ["jobs list --json", "export jobs --json", "names list --json"])
 def test_json_holds_nothing_that_a_terminal_obeys_and_says_the_same(runtime, capsys, command):
     name = "\x9b31m\x7f\u202e\u2028\U000e0041Zoë\N{PILE OF POO}"

@@ -7,7 +7,7 @@ import re
 import sys
 
 import pytest
-from lamplighter.cli.page import Page
+from lamplighter.cli.page import Page, ago
 
 ROWS = [["mail", ("dead", "bad"), "12"], ["resize-images", "queued", "7"]]
 HEADS = ["NAME", "STATE", "JOBS"]
@@ -147,3 +147,10 @@ def test_of_one_thing_the_fields_that_have_a_text_are_shown(capsys):
     Page().fields([("id", "j1"), ("error", ""), ("data", "{\n}")])
 
     assert capsys.readouterr().out.splitlines() == ["id    j1", "data  {", "      }"]
+
+
+@pytest.mark.parametrize(
+    ("instant", "says"), [(None, ""), (70.0, "30 s ago"), (100.0, "0 µs ago"), (100.5, "in 500 ms")]
+)
+def test_an_instant_is_told_by_how_far_it_is(instant, says):
+    assert ago(100.0, instant) == says

@@ -324,13 +324,21 @@ def test_a_line_at_a_terminal_says_what_matters_first_and_nothing_twice(monkeypa
     assert terminal.getvalue().split(fields["event"])[1].strip() == expected
 
 
+TURN = {"event": "turn.committed", "level": "debug", "ts": 1.5, "seq": 6, "moves": [{"k": "queued"}, {"k": "queued"}]}
+
+
 def test_a_pipe_gets_all_fields_for_the_commands_that_read_them(monkeypatch):
     monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
     configure_logging(console=True)
 
-    outlet_of(logging.getLogger("lamplighter")).write([EVENT])
+    outlet_of(logging.getLogger("lamplighter")).write([EVENT, TURN])
 
-    assert {"boot=b", "seq=7", "actor=broker", "msg=16", "corr=j"} <= set(pipe.getvalue().split())
+    said, *traceback, turn = pipe.getvalue().splitlines()
+    assert said.split("job.failed")[1].split() == [
+        *("boot=b", "seq=7", "actor=broker", "msg=16", "corr=j", "job_id=j", "job_name=greet", "run_at=1795714130.5"),
+    ]
+    assert traceback == EVENT["traceback"].splitlines()
+    assert turn.split("turn.committed")[1].split(maxsplit=1) == ["seq=6", "did='2 queued'"]
 
 
 @pytest.mark.parametrize("stream", [Terminal, io.StringIO])

@@ -236,6 +236,15 @@ def test_tasks_are_queued_from_coroutines(probes: Any) -> None:
     assert ended(async_to_sync(_enqueue)(probes.add)).return_value == 1
 
 
+def test_a_backend_with_all_of_its_options_is_well(shop: None) -> None:
+    options = {"ALIASES": {"old.place.add": "new.place.add"}, "CONCURRENCY": 2, "MAX_ATTEMPTS": 3}
+
+    with override_settings(TASKS={"default": {**BACKEND, "OPTIONS": options}}):
+        found = [str(found.id) for found in checks.run_checks()]
+
+    assert [one for one in found if one.startswith("lamplighter")] == []
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [

@@ -114,6 +114,15 @@ def test_failures_are_those_of_a_name_where_one_is_asked_for(tools: ReadingTools
     assert [one["name"] for one in tools.errors("work")["untrusted"]] == ["work"]
 
 
+@pytest.mark.parametrize(("most", "says"), [(5, "5 jobs"), (4, "the newest 4 jobs")])
+def test_it_says_whether_all_failures_are_in_the_groups(
+    tools: ReadingTools, monkeypatch: pytest.MonkeyPatch, most: int, says: str
+) -> None:
+    monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", most)
+
+    assert tools.errors()["summary"].partition("; ")[0].partition(" of ")[2] == f"{says} that failed"
+
+
 @pytest.mark.parametrize(("client", "by"), [("tester", "mcp:tester"), ("", "mcp:unknown")])
 def test_a_name_is_paused_and_resumed_in_the_name_of_the_client(tmp_path: Path, client: str, by: str) -> None:
     store, acts = make_store(tmp_path), list[dict[str, Any]]()

@@ -267,6 +267,7 @@ def test_each_job_has_a_scope_of_its_own_and_no_breadcrumbs_of_another(runtime: 
 def test_a_request_that_has_started_the_runtime_is_not_in_the_reports_of_its_jobs(runtime: Any, sent: Kept) -> None:
     """Sentry gives each new thread the scope of whoever starts it: all jobs would be reported as that request's."""
     sentry_sdk.set_tag("service", "shop")
+    sentry_sdk.add_breadcrumb(message="the application starts")
     rt = runtime(carriers=[SentryCarrier()], start=False)
     rt.jobs.add_handler("work", lambda job: sentry_sdk.capture_message("hello"))
 
@@ -279,6 +280,7 @@ def test_a_request_that_has_started_the_runtime_is_not_in_the_reports_of_its_job
 
     (event,) = sent.errors
     assert "request" not in event and "user" not in event
+    assert event["breadcrumbs"]["values"] == []
     assert event["tags"]["service"] == "shop"
 
 
@@ -319,6 +321,15 @@ def test_a_page_of_queues_has_the_wait_since_a_job_was_due_in_milliseconds(
     ((processed,),) = [event["spans"] for event in sent.transactions]
     data = {name.removeprefix("messaging.message."): value for name, value in processed["data"].items()}
     assert data.items() >= {"receive.latency": waited, "retry.count": 2, "body.size": 4}.items()
+
+
+def test_a_sampler_is_told_which_job_it_decides_about(app: Any, sent: Kept) -> None:
+    asked: list[Any] = []
+    sentry_sdk.get_client().options["traces_sampler"] = lambda context: asked.append(context["lamplighter_job"]) or 1.0
+
+    app(lambda job: None).jobs.queue("work")
+
+    assert asked == [{"name": "work", "attempt": 1, "schedule": None}]
 
 
 def test_what_a_schedule_queues_begins_a_trace(sent: Kept) -> None:
