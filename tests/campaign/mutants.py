@@ -95,6 +95,14 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        PEOPLE,
+        "`lamplighter web` shows what jobs carry though nobody has asked for it",
+        "cli/web.py",
+        "    if arguments.show_data:",
+        "    if True:",
+        test="tests/whole/cli/test_web.py::test_whoever_has_the_link_sees_data_and_steers_only_as_was_allowed",
+    ),
+    Mutant(
         LEDGER,
         "a schedule that a runtime has retired is declared again by its next session",
         "stores/rabbitmq/turn_schedules.py",

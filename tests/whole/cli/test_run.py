@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -104,14 +103,13 @@ def test_an_application_that_logs_by_itself_is_left_to_it(tmp_path, producer):
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("app", r"expected MODULE:RUNTIME, got: 'app'; did you mean app:runtime\?"),
-        ("app:runtme", r"got: app:runtme; app has no runtme; did you mean app:runtime\?"),
-        ("app:other", r"expected MODULE:RUNTIME, a Runtime, got: app:other, a object; did you mean app:runtime\?"),
-        ("app.py:runtime", r"no module 'app.py' in .*; did you mean app:runtime\?"),
-        ("nowhere:runtime", "no module 'nowhere' in "),
-        ("app.inner:runtime", "no module 'app.inner' in "),
-        ("my-app:runtime", "expected MODULE:RUNTIME, got: 'my-app:runtime'"),
-        ("..app:runtime", "expected MODULE:RUNTIME, got: '..app:runtime'"),
+        ("app", "'app'; did you mean app:runtime?"),
+        ("app:runtme", "app:runtme; app has no runtme; did you mean app:runtime?"),
+        ("app.py:runtime", "app.py:runtime; no module 'app.py' in {here}; did you mean app:runtime?"),
+        ("nowhere:runtime", "nowhere:runtime; no module 'nowhere' in {here}"),
+        ("app.inner:runtime", "app.inner:runtime; no module 'app.inner' in {here}"),
+        ("my-app:runtime", "'my-app:runtime'"),
+        ("..app:runtime", "'..app:runtime'"),
     ],
 )
 @pytest.mark.usefixtures("logging_as_before")
@@ -122,10 +120,11 @@ def test_what_it_cannot_find_it_says_and_what_would_do(tmp_path, monkeypatch, ca
     monkeypatch.delitem(sys.modules, "app", raising=False)
 
     assert main(["run", target]) == 2
+    assert capsys.readouterr().err == f"lamplighter: expected MODULE:RUNTIME, got: {says.format(here=tmp_path)}\n"
 
-    error = capsys.readouterr().err
-    assert error.startswith("lamplighter: expected ")
-    assert re.search(says, error), error
+    assert main(["run", "app:other"]) == 2
+    told = "expected MODULE:RUNTIME, a Runtime, got: app:other, a object; did you mean app:runtime?"
+    assert capsys.readouterr().err == f"lamplighter: {told}\n"
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,14 @@ def test_a_worker_that_dies_names_its_seed_and_its_chunk_which_counts_as_not_run
     assert (summary.seeds, summary.reached["run"]) == (2 * CHUNK_SEEDS, 2 * CHUNK_SEEDS)
 
 
-def test_a_worker_that_dies_names_seeds_that_do_not_follow_one_another() -> None:
-    (failure,) = run(dies_at(8), [3, 8, 1]).failures
+@pytest.mark.parametrize(
+    ("count", "named"), [(3, "8, 6, 4"), (8, "8, 6, 4, 2, 0, -2, -4, -6"), (9, "8, 6, 4, 2, 0, -2, -4, -6 and 1 more")]
+)
+def test_a_worker_that_dies_names_seeds_that_do_not_follow_one_another(count: int, named: str) -> None:
+    (failure,) = run(dies_at(6), range(8, 8 - 2 * count, -2)).failures
 
-    assert failure.seed == 8
-    assert "the seeds 3, 8, 1" in failure.says
+    assert failure.seed == 6
+    assert failure.says == f"its worker died with exit code -9; not run, or not known, are the seeds {named}"
 
 
 @pytest.mark.parametrize("answer", [None, 7, True])
@@ -132,11 +135,37 @@ def test_the_command_tells_all_that_a_campaign_broke_missed_and_reached(
 ) -> None:
     (tmp_path / "mine.py").write_text(COUNTS.format(reach=reach))
 
+    began = time.monotonic()
     ran = simulate(tmp_path, "--first", str(first), "--seeds", str(seeds))
+    lasted = time.monotonic() - began
 
     told, _, speed = ran.stdout.rpartition("; ")
     assert (ran.returncode, told) == (code, says)
-    assert re.fullmatch(r"\d+ s, [\d.]+ a second and core\n", speed)
+    (seconds,) = re.fullmatch(r"(\d+) s, [\d.]+ a second and core\n", speed).groups()  # type: ignore[union-attr]
+    assert int(seconds) <= lasted + 1
+
+
+def test_the_command_has_as_many_workers_as_was_said(tmp_path: Path) -> None:
+    workers = (os.cpu_count() or 1) + 1
+    text = f"""
+    import multiprocessing
+    from collections import Counter
+
+    MEET = multiprocessing.get_context("fork").Barrier({workers})
+
+    def scenario(seed):
+        if seed % {CHUNK_SEEDS} == 0:
+            MEET.wait(20)
+        return Counter()
+    """
+    (tmp_path / "mine.py").write_text(textwrap.dedent(text))
+
+    ran = simulate(tmp_path, "--seeds", str(workers * CHUNK_SEEDS), "--workers", str(workers))
+
+    assert (ran.returncode, ran.stdout.partition("; ")[0]) == (
+        0,
+        f"{workers * CHUNK_SEEDS} simulations, 0 broke a promise",
+    )
 
 
 @pytest.mark.parametrize("option", ["--seeds", "--workers"])
