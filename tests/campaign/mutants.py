@@ -175,6 +175,15 @@ MUTANTS = (
         "test_who_writes_a_schedule_takes_back_nothing_of_how_far_it_is",
     ),
     Mutant(
+        LIMITS,
+        "on RabbitMQ a pause that is over comes back with a record that is in the sum already",
+        "stores/rabbitmq/ledger.py",
+        """record["is"] in PASSING or (isinstance(label, str) and label in included)""",
+        """record["is"] in PASSING""",
+        test="tests/stores/rabbitmq/test_ledger.py::"
+        "test_what_a_sum_includes_does_not_count_once_more_though_it_is_still_there",
+    ),
+    Mutant(
         LEDGER,
         "a slot that fired longer ago is not known any more, and fires once more",
         "stores/rabbitmq/slot_book.py",

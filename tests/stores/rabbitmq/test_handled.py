@@ -170,14 +170,15 @@ def test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_hand
     handles(hung, "work")
     world.attended.remove(hung)
     world.let_pass(SILENT_SECONDS)
-    meanwhile = leader.peers.is_handled("work")
+    meanwhile = leader.peers.is_handled("work"), leader.peers.boots()
     world.attended.append(hung)
     world.let_pass(PULSE_SECONDS)
     while not world.turn(hung):
         pass
     world.let_pass(1.0)
 
-    assert (meanwhile, leader.peers.is_handled("work")) == (False, True)
+    assert meanwhile == (False, [])
+    assert (leader.peers.is_handled("work"), leader.peers.boots()) == (True, [a_boot("b", names=("work",))])
 
 
 def test_the_next_leader_knows_who_handles_what(world: World) -> None:

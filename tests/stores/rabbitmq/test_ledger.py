@@ -13,16 +13,19 @@ from lamplighter import UsageError
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.schedules import SlotEntry
 from lamplighter.stores.rabbitmq import ledger, topology
+from lamplighter.stores.rabbitmq import ledger_records as records
 from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.stores.rabbitmq import turn_schedules as slots
 from lamplighter.stores.rabbitmq import unreadable as unreadable_messages
 from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX
+from lamplighter.stores.rabbitmq.ledger_records import Record
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Message
 from lamplighter.stores.rabbitmq.session import MENDED_PULSES
+from lamplighter.stores.rabbitmq.shared_state import SharedState
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
 
-from support.conformance.kit import NOW, a_schedule
+from support.conformance.kit import NOW, a_boot, a_schedule
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ...faults.kit import count
@@ -156,29 +159,37 @@ def test_the_next_leader_knows_who_declares_what(world: World) -> None:
 
 
 SLOT = {"schedule_id": "s", "slot": 1.0, "last": 1.0, "count": 1, "outcome": "fired", "reason": None, "job_id": "j"}
+NO_RECORD = "it is no record of the ledger"
 UNREADABLE = [
-    b"",
-    b"\xff\x00",
-    b"[1]",
-    b"7",
-    b'{"is": 7}',
-    b'{"by": "x"}',
-    {"is": "schedule", "by": "x"},
-    {"is": "schedule", "by": "x", "schedule": [0] * 40},
-    {"is": "schedule", "by": "x", "schedule": {"id": "s", "name": "n", "when": 7}},
-    {"is": "slot", "by": "x", "slot": {**SLOT, "slot": "now"}},
-    {"is": "account", "by": "x", "id": "s"},
-    {"is": "pause", "name": "work", "paused": True},
-    {"is": "pause", "by": ["x"], "name": "work", "paused": True},
-    {"is": "began", "by": "x", "id": 3, "at": 1.0},
-    {"is": "excused", "by": "x", "id": "j", "at": "now"},
-    {"is": "declares", "by": "x", "runtime": "r", "ids": [3]},
-    b'{"is": "account", "by": "x", "id": "s", "to": NaN, "last": null}',
+    *((body, NO_RECORD) for body in (b"", b"\xff\x00", b"[1]", b"7", b'{"is": 7}', b'{"by": "x"}')),
+    (b'{"is": "account", "by": "x", "id": "s", "to": NaN, "last": null}', NO_RECORD),
+    ({"is": "schedule", "by": "x"}, "expected fields with their names, got: NoneType"),
+    ({"is": "schedule", "by": "x", "schedule": [0] * 40}, "expected fields with their names, got: list"),
+    (
+        {"is": "schedule", "by": "x", "schedule": {"id": "s", "name": "n", "when": 7}},
+        "expected when of a record to be str, got: int",
+    ),
+    (
+        {"is": "slot", "by": "x", "slot": {**SLOT, "slot": "now"}},
+        "expected slot of a record to be float or int, got: str",
+    ),
+    (
+        {"is": "account", "by": "x", "id": "s"},
+        "expected last of a record to be int or float or NoneType, got: nothing",
+    ),
+    ({"is": "pause", "name": "work", "paused": True}, "expected by of a record to be str, got: nothing"),
+    ({"is": "pause", "by": ["x"], "name": "work", "paused": True}, "expected by of a record to be str, got: list"),
+    ({"is": "began", "by": "x", "id": 3, "at": 1.0}, "expected id of a record to be str, got: int"),
+    ({"is": "excused", "by": "x", "id": "j", "at": "now"}, "expected at of a record to be int or float, got: str"),
+    (
+        {"is": "declares", "by": "x", "runtime": "r", "ids": [3]},
+        "expected ids of a record to be a list of str, got: another list",
+    ),
 ]
 
 
-@pytest.mark.parametrize("record", UNREADABLE, ids=lambda record: str(record)[:50])
-def test_a_record_that_makes_no_sense_is_passed_over_by_all_and_said(world: World, record: Any) -> None:
+@pytest.mark.parametrize(("record", "reason"), UNREADABLE, ids=lambda one: str(one)[:50])
+def test_a_record_that_makes_no_sense_is_passed_over_by_all_and_said(world: World, record: Any, reason: str) -> None:
     leader, other = started(world), started(world)
     declare(leader, a_schedule())
 
@@ -194,12 +205,15 @@ def test_a_record_that_makes_no_sense_is_passed_over_by_all_and_said(world: Worl
     assert all(store.state.shared.pauses == {} for store in (other, third, fourth))
     aside = world.server.queues[topology.UNREADABLE].ready
     assert len(aside) == 1
-    assert aside[0].message.headers[unreadable_messages.QUEUE] == topology.LEDGER
+    headers = aside[0].message.headers
+    assert headers[unreadable_messages.QUEUE] == topology.LEDGER
+    # The kinds of a field have no order.
+    assert sorted(headers[unreadable_messages.REASON].split()) == sorted(reason.split())
     world.let_pass(1.0)
     assert fourth.health_issues()
 
 
-@pytest.mark.parametrize("record", UNREADABLE, ids=lambda record: str(record)[:50])
+@pytest.mark.parametrize("record", [record for record, _ in UNREADABLE], ids=lambda record: str(record)[:50])
 def test_a_record_that_makes_no_sense_keeps_nobody_from_starting(world: World, record: Any) -> None:
     store = started(world)
     declare(store, a_schedule())
@@ -427,6 +441,53 @@ def test_a_sum_of_a_leader_that_has_a_successor_does_not_count(world: World) -> 
     assert ids_of(started(world)) == ["s", "t"]
 
 
+def test_a_runtime_of_which_the_others_know_nothing_says_all_of_itself_again(world: World) -> None:
+    store, mine = started(world), a_schedule(durable=0)
+    declare(store, mine)
+    with store.turn("b", NOW) as turn:
+        turn.boots.register(a_boot("b"))
+        turn.boots.set_names("b", ["work", "mail"])
+    said_before = store.state.unsaid(NOW)
+    store.state.shared.become(SharedState())
+    runtime = store.state.runtime_id
+
+    assert said_before == []
+    assert store.state.unsaid(NOW + 60) == [
+        records.is_boot(runtime, a_boot("b")),
+        records.schedule_record(mine._replace(accounted_to=NOW + 60, changed_at=NOW + 60)),
+        records.declares(runtime, ["s"]),
+        records.handles(runtime, ["mail", "work"]),
+    ]
+
+
+def test_what_a_sum_includes_does_not_count_once_more_though_it_is_still_there() -> None:
+    """A leader ended between its sum and the acknowledging of all that is in it."""
+    pause = records.pauses(PauseRecord("work", since=NOW), paused=True)
+    # It was resumed since, which the sum includes as well.
+
+    def part(epoch: str, number: int, bucket: int, name: str) -> Record:
+        told = [{"is": "name", "name": name}]
+        return {"is": "part", "epoch": epoch, "term": 1, "sum": number, "bucket": bucket, "records": told}
+
+    found = [
+        {**pause, "by": "r-1", "no": 1},
+        part("e", 2, 3, "newest"),
+        part("e", 1, 3, "older"),
+        part("e", 1, 4, "same"),
+        part("e", 3, 4, "unfinished"),
+        part("another leader's", 2, 5, "other"),
+        {"is": "summed", "epoch": "e", "term": 1, "sum": 1, "parts": 1, "included": ["r-9"]},
+        {"is": "summed", "epoch": "e", "term": 1, "sum": 2, "parts": 1, "included": ["r-1", 7]},
+        {**pause, "name": "later", "by": "r-2", "no": 2},
+        {"is": "hello", "by": "r-1"},
+        {"is": "pause", "by": "r-3", "no": 3},
+    ]
+
+    shared = ledger.sum_of(found)
+
+    assert (shared.names, sorted(shared.pauses), shared.number) == ({"newest", "same"}, ["later"], 2)
+
+
 def test_a_schedule_for_which_there_is_no_room_is_refused_and_none_is_added(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -565,6 +626,9 @@ def test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it(
     declare(other, a_schedule(durable=0), a_schedule(id="t"))
     with leader.turn("b", NOW) as turn:
         turn.jobs.pause("work", paused=True)
+    with other.turn("other", NOW) as turn:
+        turn.boots.register(a_boot("other"))
+        turn.boots.set_names("other", ["work"])
     store_id = leader.store_id
 
     delete(world.server)
@@ -576,3 +640,4 @@ def test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it(
     assert sum(store.leads for store in (leader, other, late)) == 1
     assert (ids_of(late), paused(late), late.peers.is_declared("s")) == (["s", "t"], ("work",), True)
     assert {store.store_id for store in (leader, other, late)} == {store_id}
+    assert (late.peers.boots(), late.peers.is_handled("work")) == ([a_boot("other", names=("work",))], True)

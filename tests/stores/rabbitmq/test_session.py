@@ -9,19 +9,23 @@ from itertools import count
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.queries import JobQuery
+from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, Deliveries
 from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SECONDS_MAX
 from lamplighter.stores.rabbitmq.job_message import ended
 from lamplighter.stores.rabbitmq.link import (
+    NOT_FOUND,
     PULSE_SECONDS,
     Arrival,
     Blocked,
     Browsed,
+    Message,
     Pulse,
     QueueSpec,
     Refused,
     Wanted,
 )
+from lamplighter.stores.troubles import HealthIssue
 
 from support.rabbitmq import model_link
 
@@ -58,6 +62,22 @@ def test_a_session_is_given_up_if_the_same_question_stays_open(world: World, pul
         store.jobs.outlook((), world.elapsed)
 
     assert bool(world.given_up) == is_silent
+
+
+def test_a_new_session_has_as_long_to_answer_as_the_one_before(world: World) -> None:
+    store = world.store()
+    assert world.turn(store)
+
+    for _ in range(2):
+        for _ in range(int(0.8 * SILENCE_SECONDS_MAX / PULSE_SECONDS)):
+            world.elapsed += PULSE_SECONDS
+            store.hear(Pulse(7, None))
+            store.jobs.outlook((), world.elapsed)
+        world.server.cut(store._link)  # type: ignore[arg-type]
+        world.server.let_pass(1.0)
+        assert world.turn(store)
+
+    assert world.given_up == []
 
 
 def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: World) -> None:
@@ -142,6 +162,39 @@ def test_results_have_another_node_while_theirs_is_away(
     assert [one.link for one in world.server.queues[str(second)].consumers] == [store._link]
     reasons = [] if seconds < 10.0 else [f"it does not find the node of the queue {first}"]
     assert [reason for _, reason in world.given_up] == reasons
+    # One session before the cut, and no other is lost for want of the new queue.
+    assert store._session == 2 + len(reasons)
+
+
+def test_a_start_says_what_was_put_aside_before_it(world: World) -> None:
+    for wanted in topology.foundation():
+        world.server.declare(wanted)
+    world.server.publish(Message("", topology.UNREADABLE, b"garbage"))
+
+    store = world.store()
+    assert world.turn(store)
+    store.jobs.outlook((), world.elapsed)
+
+    reason = f"1 message in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
+    assert store.health_issues() == [HealthIssue("yellow", reason)]
+
+
+@pytest.mark.parametrize("code", [403, NOT_FOUND])
+def test_a_refusal_is_said_until_the_server_lets_the_runtime_in(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """What is not found may be there the next time, and asks nobody to do something."""
+    store = world.store()
+    monkeypatch.setattr(world.server, "declare", lambda wanted: (_ for _ in ()).throw(Refused("not allowed", code)))
+
+    with pytest.raises(StoreUnavailable, match="cannot be used: not allowed"), store.turn("boot", world.elapsed):
+        """It has not begun."""
+    refused = store.health_issues()
+    monkeypatch.undo()
+
+    said = HealthIssue("red", "the store refuses this runtime: not allowed")
+    assert refused == [said] * (code != NOT_FOUND)
+    assert (world.turn(store), store.health_issues()) == (True, [])
 
 
 def test_another_refusal_than_that_a_node_is_away_gives_results_no_other_queue(
