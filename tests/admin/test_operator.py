@@ -238,6 +238,18 @@ def test_a_job_that_cannot_be_is_refused_before_anything_is_stored(runtime, stor
     assert rows(store, "select boots from lamplighter_store") == [(1,)]
 
 
+def test_a_check_refuses_a_parent_that_is_not_there_and_stores_nothing(runtime, store, ada):
+    runtime().jobs.queue("work", id="parent")
+
+    ada.check("work")
+    ada.check("work", after="parent")
+    for parents in ("nowhere", ["parent", "nowhere"]):
+        with pytest.raises(UnknownJob, match="'nowhere'"):
+            ada.check("work", after=parents)
+
+    assert rows(store, "select id from lamplighter_jobs") == [("parent",)]
+
+
 def test_a_copy_of_a_job_has_other_data_and_an_own_life(runtime, recorder, store, ada):
     with runtime() as rt:
         rt.jobs.pause("work")

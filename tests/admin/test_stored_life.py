@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -69,6 +70,25 @@ def test_a_store_tells_of_a_jobs_birth_each_failed_attempt_and_its_end():
     assert rest.says == ONLY_A_LOG
     assert "dead after " in life.title
     assert life.title.endswith(f", 2 claims, attempt 2; told by {life.address} alone")
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "end", "tone", "untold"),
+    [
+        ("good", "job.done", r"done .* after claim 2 on boot \w{6}", "good", "how 1 claim ended, "),
+        ("hopeless", "job.dead", r"dead .* after claim 1 on boot \w{6}: no hope: Discard: no hope", "bad", ""),
+        ("nobody", "job.cancelled", r"cancelled: cancelled by the application", "plain", ""),
+        ("nobody", "job.done", r"done", "good", ""),
+    ],
+)
+def test_each_end_is_told_with_why_and_in_its_tone(name, event, end, tone, untold):
+    first, *claims, last, rest = stored_life(str(clean_run().store), ended(name, event), 0.0).entries
+
+    assert (first.says, first.tone, first.who) == ("queued, 4 bytes of data", "plain", "the store")
+    assert [claim.tone for claim in claims] == ["warning"] * (name == "hopeless")
+    assert re.fullmatch(end, last.says)
+    assert (last.tone, last.said["state"]) == (tone, event.removeprefix("job."))
+    assert (rest.says, rest.tone, rest.at) == (ONLY_A_LOG.replace("tell when", f"tell {untold}when"), "quiet", None)
 
 
 def test_claims_of_whose_end_a_store_knows_nothing_are_counted():

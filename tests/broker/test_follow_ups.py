@@ -59,3 +59,17 @@ def test_an_end_that_is_settled_again_gives_what_follows_the_same_ids():
 
     assert [job.id for job in asked] == ["a.1.1", "a.1.2"] == [*queued]
     assert {job.root_id for job in asked} == {"root"}
+
+
+def test_what_follows_gets_another_id_where_an_earlier_job_of_the_same_id_had_it():
+    known = {"a.1.2": born(PART._replace(id="a.1.2"), 0), "own": born(PART._replace(id="own"), 0)}
+
+    def insert(jobs: list[NewJob]) -> list[tuple[JobRecord, bool]]:
+        return [(known[job.id], False) if job.id in known else (born(job, 0), True) for job in jobs]
+
+    asked, stored = store_follow_ups(insert, WHOLE, (PART, PART, PART._replace(id="own")), 9.0, has_table=True)
+
+    ids = [job.id for job in asked]
+    assert ids == ["a.1.1", ids[1], "own"]
+    assert ids[1].startswith("a.1.2~")
+    assert [(record.id, fresh) for record, fresh in stored] == [("a.1.1", True), (ids[1], True), ("own", False)]

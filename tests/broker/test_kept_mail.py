@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 from lamplighter import StoreUnavailable
-from lamplighter.broker.dispatch import still_wanted
+from lamplighter.broker.dispatch import refuse_callers, still_wanted
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import ThreadReply
@@ -83,6 +83,17 @@ def test_who_has_given_up_is_not_answered_and_looks_are_not_kept():
     waits = pause(given_up=False)
 
     assert wanted(pause(given_up=True), CheckDue(), waits, CheckDue(foreign=True)) == [waits]
+
+
+def test_who_waits_is_refused_and_the_rest_of_the_mail_stays():
+    waits, other = pause(given_up=False), Queue((), ThreadReply())
+    kept = mails(waits, ended(1), other, tick("s", 1.0))
+
+    assert refuse_callers(kept, StoreUnavailable("the store is away")) == [kept[1], kept[3]]
+
+    for asked in (waits, other):
+        with pytest.raises(StoreUnavailable, match="the store is away"):
+            asked.reply.wait(0)
 
 
 @pytest.fixture
