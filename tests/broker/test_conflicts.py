@@ -11,16 +11,16 @@ from contextlib import closing
 
 import pytest
 from lamplighter import JobSpec, StoreUnavailable
-from lamplighter.actors.job_broker import APART_SECONDS, RETRY_SECONDS
+from lamplighter.actors.job_broker import APART_SECONDS, BATCH_TRIES_MAX, RETRY_SECONDS
 from lamplighter.admin.operator import Operator
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import ThreadReply
-from lamplighter.messages.mail import CheckDue, Queue
+from lamplighter.messages.mail import CheckDue, Pause, Queue
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables.dependencies import TableLinks
 from lamplighter.stores.tables.jobs import TableJobs
-from lamplighter.stores.troubles import TRIES_MAX, TurnConflict, again
+from lamplighter.stores.troubles import TRIES_MAX, BootLost, TurnConflict, again
 from lamplighter.stores.turn_ports import HELD_UP_SECONDS, Claimed
 from lamplighter.testing import drain
 from lamplighter.testing.draining import is_idle
@@ -123,12 +123,16 @@ def test_a_conflict_on_the_direct_lane_leaves_the_job_to_an_ordinary_turn(runtim
     assert not recorder.of("store.waiting") and not recorder.of("store.unavailable")
 
 
-def tell_together(rt, recorder, names):
-    """Send `Queue` messages that the broker takes out of its mailbox together. Returns where they are answered."""
+def tell_together(rt, recorder, names, *first):
+    """Send `Queue` messages that the broker takes out of its mailbox together, behind others. Returns where they are
+    answered.
+    """
     broker, checks = rt.boot.post.find("broker"), rt.boot.checks(None)
     replies = [rt.environment.reply() for _ in names]
 
     def tell():
+        for body in first:
+            rt.boot.post.tell("broker", body)
         for name, reply in zip(names, replies, strict=True):
             rt.boot.post.tell("broker", Queue((checks.spec(JobSpec(name=name)),), reply))
 
@@ -210,6 +214,33 @@ def test_a_message_that_waits_apart_is_kept_when_the_store_becomes_unavailable(r
     for reply in (held, mail):
         reply.wait(SECONDS_MAX)
     assert stored(rt) == ["held", "mail"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("it is away"), BootLost("its row is gone")])
+def test_of_mail_that_is_taken_one_by_one_only_the_rest_waits_for_the_store(
+    rt, recorder, contested, time, answers, error
+):
+    errors = [error, *[TurnConflict("in the way")] * BATCH_TRIES_MAX]
+
+    def conflicts(turn):
+        if errors and any(move.job.name == "b" for move in turn.transitions):
+            raise errors.pop()
+        return False
+
+    contested.conflicts = staticmethod(conflicts)
+    # Nobody waits for its answer, and it would be carried out again.
+    replies = tell_together(rt, recorder, ["a", "b", "c"], Pause("held", True, None))
+    recorder.wait_for("store.unavailable" if isinstance(error, StoreUnavailable) else "runtime.renewed")
+    contested.conflicts = staticmethod(lambda turn: False)
+    drain(rt)
+    time.advance(RETRY_SECONDS)
+    for reply in replies:
+        reply.wait(SECONDS_MAX)
+
+    assert (stored(rt), answers) == (["a", "b", "c"], [None, None, None])
+    rt.stop()
+    assert [event["job_name"] for event in recorder.of("job.queued")] == ["a", "b", "c"]
+    assert [event["job_name"] for event in recorder.of("name.paused")] == ["held"]
 
 
 def test_where_a_turn_without_mail_conflicts_all_messages_wait_in_their_order(rt, recorder, contested, time, answers):

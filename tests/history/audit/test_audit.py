@@ -1198,7 +1198,10 @@ def test_a_store_that_is_ahead_of_its_log_shows_that_lines_are_missing(level):
     report = audited(run.lines[:stop], run.store)
 
     assert set(kinds(report)) <= {"missing moves", "orphan"}
-    assert "the store has come further with" in report.findings[0].says
+    says = report.findings[0].says
+    assert "the store has come further with" in says
+    # Its boot has left the store, so it must have logged its stop.
+    assert f". Boot {run.lines[0]['boot']} has ended since its last line: the rest of its log is missing" in says
 
 
 def test_how_many_findings_are_not_shown_is_told(tmp_path, capsys, monkeypatch):
