@@ -132,3 +132,19 @@ def test_a_claim_and_an_end_are_in_the_log_before_anybody_acts_on_them(rt, recor
     assert claimed == ["commit", "turn.committed", "job.queued", "job.claimed", "run", "answer"]
     ended = effects_of_turn(recorder, seen, "job.done")
     assert ended == ["commit", "turn.committed", "job.done", "run", "woken", "hint"]
+
+
+def test_each_act_on_a_name_or_a_schedule_is_hinted_at(rt, recorder, seen):
+    acts = {
+        "schedule.added": lambda: rt.scheduler.add("mail", "0 0 1 1 *", key="daily", durable=True),
+        "schedule.changed": lambda: rt.scheduler.add("mail", "0 0 2 1 *", key="daily", durable=True),
+        "schedule.paused": lambda: rt.scheduler.pause("mail", key="daily"),
+        "schedule.resumed": lambda: rt.scheduler.resume("mail", key="daily"),
+        "schedule.removed": lambda: rt.scheduler.remove("mail", key="daily"),
+        "name.paused": lambda: rt.jobs.pause("mail"),
+        "name.resumed": lambda: rt.jobs.resume("mail"),
+    }
+
+    for line, act in acts.items():
+        act()
+        recorder.until(lambda line=line: line in seen and "hint" in seen.turn_of(line), f"the hint of {line}")

@@ -303,6 +303,30 @@ def test_a_forked_child_leaves_nothing_that_its_parent_is_in():
     assert carrier.story == ["enter"]
 
 
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (None, (0, "")),
+        (SystemExit(), (0, "")),
+        (SystemExit(3), (3, "")),
+        (SystemExit(-1), (255, "")),
+        (SystemExit("no disk"), (1, "no disk\n")),
+        (ValueError("no"), (1, "ValueError: no\n")),
+    ],
+)
+def test_a_forked_child_ends_as_a_program_would_that_ends_so(capfd, error, ended):
+    codes, pids = [], iter([1, 2, 2])
+    record = JobRecord(1, "j", "work", "null", "running", 0, 0.0, 0.0, "j")
+    rules = Rules(auto_done=True, result_bytes_max=100, error_characters_max=100)
+
+    with Execution(record, None, rules, pid=lambda: next(pids), leave=codes.append) as run:
+        if error is not None:
+            raise error
+        run.returned(None)
+
+    assert (codes[:1], capfd.readouterr().err[-len(ended[1]) or None :]) == ([ended[0]], ended[1])
+
+
 @pytest.mark.parametrize("carriers", [Request(), [object()], 5, "x"])
 def test_what_is_no_carrier_is_refused(carriers):
     with pytest.raises(UsageError, match="expected carriers to be a list of Carrier objects, got: "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -777,7 +778,9 @@ def test_each_wrong_slot_of_a_schedule_is_told_with_its_rule_and_its_line(monkey
     ]
 
 
-def test_a_slot_that_another_host_tells_of_later_is_accounted_for():
+@pytest.mark.parametrize("unordered", [0, slot_replay.UNORDERED_MAX])
+def test_a_slot_that_another_host_tells_of_later_is_accounted_for(monkeypatch, unordered):
+    monkeypatch.setattr(slot_replay, "UNORDERED_MAX", unordered)
     story = fired(fired(added(), 1010.0), 1030.0)
     other = fired(Story("b2", 2, among=story), 1020.0)
 
@@ -1195,13 +1198,20 @@ def test_a_store_that_is_ahead_of_its_log_shows_that_lines_are_missing(level):
     run = clean_run(level)
     stop = turns(run.lines)[-3]
 
-    report = audited(run.lines[:stop], run.store)
+    boot = run.lines[0]["boot"]
+    # Another boot has said that it starts, and nothing of a turn.
+    idle = Story("idle", 2, store=run.lines[0]["store_id"])
+
+    report = audited([*run.lines[:stop], *idle.lines], run.store)
 
     assert set(kinds(report)) <= {"missing moves", "orphan"}
-    says = report.findings[0].says
-    assert "the store has come further with" in says
     # Its boot has left the store, so it must have logged its stop.
-    assert f". Boot {run.lines[0]['boot']} has ended since its last line: the rest of its log is missing" in says
+    assert re.fullmatch(
+        r"the store has come further with \d+ jobs?, as with \S+: \w+ by move \d, and the log has (no line|move \d)\. "
+        rf"Boot {boot} has ended since its last line: the rest of its log is missing, or was never written, as on a "
+        r"full disk",
+        report.findings[0].says,
+    )
 
 
 def test_how_many_findings_are_not_shown_is_told(tmp_path, capsys, monkeypatch):

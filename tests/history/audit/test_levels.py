@@ -56,6 +56,10 @@ def test_a_boot_at_info_for_long_that_is_raised_to_debug_is_well(monkeypatch):
         report = audited(at_info(run, 0, border), run.store)
         assert report.ok, (border, report.findings)
 
+    lines = at_info(run, 0, len(run.lines) // 3)
+    gone = max(index for index, line in enumerate(lines) if line["event"] == "job.claimed")
+    assert kinds(audited([*lines[:gone], *lines[gone + 1 :]], run.store)) == ["missing lines"]
+
 
 @pytest.mark.parametrize(("level", "is_kept"), [("info", False), ("debug", True)])
 def test_lines_beside_a_gap_are_kept_only_of_a_boot_at_debug(level, is_kept):

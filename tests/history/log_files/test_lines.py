@@ -187,6 +187,13 @@ def test_lines_are_ordered_by_number_within_a_boot_and_by_revision_between_boots
     assert [line["seq"] for line in ordered if line["boot"] == "a"] == [1, 2]
 
 
+def test_the_lives_of_an_id_that_was_used_again_come_one_after_the_other():
+    times = [(10.0, 1), (12.0, 2), (11.0, 3), (20.0, 1), (22.0, 2), (21.0, 3)]
+    lines = [{"boot": f"b{at}", "seq": 1, "ts": at, "rev": rev, "job_id": "j"} for at, rev in times]
+
+    assert in_order(lines[::-1]) == in_order(lines[2:] + lines[:2]) == lines
+
+
 @given(st.lists(st.integers(1, 60)))
 def test_revisions_are_a_set_that_knows_its_gaps(numbers):
     revisions, model = NumberRanges(), set()
