@@ -371,17 +371,37 @@ def test_schedules_are_listed_shown_and_explained(filled, capsys):
         ("list", ["mail", "report"]),
         ("list --name report", ["report"]),
         ("list --name nobody", []),
-        ("list --limit 1", ["mail"]),
     ],
 )
-def test_schedules_are_listed_of_a_name_and_so_many(runtime, capsys, words, names):
+def test_schedules_are_listed_of_a_name(runtime, capsys, words, names):
     rt = runtime()
     for name in ("report", "mail"):
         rt.scheduler.add(name, "@every 1h", key="hourly", durable=True)
 
     assert main(["schedules", *words.split(), "--json"]) == (0 if names else 1)
 
-    assert sorted(one["name"] for one in objects(capsys)) == names or words.endswith("1")
+    assert sorted(one["name"] for one in objects(capsys)) == names
+
+
+def test_schedules_are_listed_some_at_a_time(runtime, capsys):
+    rt = runtime()
+    first, second, third = sorted(
+        rt.scheduler.add("mail", "@every 1h", key=key, durable=True) for key in ("a", "b", "c")
+    )
+
+    told = []
+    for words in ("--limit 1", f"--limit 2 --after {first}", f"--after {second}"):
+        assert main(["schedules", "list", *words.split()]) == 0
+        printed = capsys.readouterr()
+        told.append(([row.split()[0] for row in printed.out.splitlines()[1:]], printed.err))
+
+    assert told == [
+        ([first], f"perhaps more: --after {first}\n"),
+        ([second, third], f"perhaps more: --after {third}\n"),
+        ([third], ""),
+    ]
+    assert main(["schedules", "list", "--limit", "1", "--json"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,19 @@ def run(main: Any) -> int:
     return loop.calls
 
 
+@pytest.mark.parametrize("seconds", [None, SECONDS_MAX])
+def test_a_task_that_waits_gets_the_answer_and_leaves_no_timer(seconds):
+    async def waits() -> tuple[Any, list[bool]]:
+        loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+        call_later = loop.call_later
+        loop.call_later = lambda *given: timers.append(call_later(*given)) or timers[-1]  # type: ignore[method-assign]
+        reply = LoopReply()
+        threading.Thread(target=answer, args=(reply, 7, None)).start()
+        return await reply.wait(seconds), [timer.cancelled() for timer in timers]
+
+    assert asyncio.run(waits()) == (7, [] if seconds is None else [True])
+
+
 def test_the_tasks_of_one_loop_are_answered_by_one_call():
     async def main() -> None:
         replies = [LoopReply() for _ in range(64)]

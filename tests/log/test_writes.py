@@ -205,7 +205,10 @@ VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | INSTANTS | s
 MOVES = st.lists(st.dictionaries(st.sampled_from(list(MOVE_KEYS)), VALUES), max_size=4)
 TURNS = st.builds(LedgerTurn, st.text(), st.integers(0, 9), st.integers(1, 2**53), INSTANTS, MOVES)
 JOB_LINES = st.builds(
-    Said, st.sampled_from(["job.queued", "job.done"]), st.just(NOBODY), st.lists(st.just({"job_id": "a"}), max_size=3)
+    Said,
+    st.sampled_from(["job.queued", "job.done", "job.dead"]),
+    st.just(NOBODY),
+    st.lists(st.just({"job_id": "a"}), max_size=3),
 )
 OUTBOXES = st.builds(
     lambda did, lines, unlogged: Outbox(did=did, lines=lines, unlogged=unlogged),
@@ -235,7 +238,7 @@ def long_turn(moves):
 @example([PLAIN, long_turn([{"k": "x" * 2**20}]), PLAIN], "store", BROKER, "info", 0)
 @example([Outbox(did=PLAIN.did, unlogged=[PLAIN.did])], None, NOBODY, "info", 2)
 @example([Outbox(did=PLAIN.did, lines=[Said("job.done", NOBODY, [{}])])], "store", BROKER, "info", 0)
-@example([PLAIN], "store", BROKER, "warning", 0)
+@example([PLAIN, Outbox(did=PLAIN.did, lines=[Said("job.dead", NOBODY, [{}])])], "store", BROKER, "warning", 0)
 @given(
     st.lists(OUTBOXES, max_size=4),
     st.none() | st.text(),

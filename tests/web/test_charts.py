@@ -86,6 +86,12 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert [number(value) for value in (0, 1234567, 2.0, 2.25)] == ["0", "1,234,567", "2", "2.2"]
 
 
+def test_of_a_store_that_counts_nothing_there_is_no_chart() -> None:
+    found = charts(None, SPANS["1h"], 1_800_000_030.0)
+
+    assert (found["is_kept"], {number for values in found["counts"].values() for number in values}) == (False, {0.0})
+
+
 @pytest.mark.parametrize(("span", "minutes"), [("1h", 1), ("24h", 60)])
 def test_the_failure_that_a_job_has_died_of_is_in_no_other_column(span: str, minutes: int) -> None:
     unit, now = SPANS[span].unit, 1_800_000_030.0

@@ -238,8 +238,7 @@ SLOTS_SHOWN_MAX = 200
 
 
 def schedules(visit: PageVisit) -> PageContent:
-    after = visit.one("after") or None
-    found = visit.inspector.schedules(limit=LISTED_MAX, after=after)
+    found = visit.inspector.schedules(limit=LISTED_MAX, after=visit.one("after"))
     shown, arrangement = arranged(visit, found, SCHEDULE_KEYS, lambda one: f"{one.key} {one.id} {one.name} {one.words}")
     more = {"schedules": shown, "arranged": arrangement, "next": found[-1].id if len(found) == LISTED_MAX else None}
     return PageContent("schedules.html", "Schedules", found, more)
