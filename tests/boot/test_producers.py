@@ -112,6 +112,8 @@ def test_only_the_jobs_of_some_names_are_run(runtime, recorder):
     assert parked["job_id"] == report.id
     assert ran == {"web": ["mail"] * 3, "worker": ["report"]}
     assert [event.get("only") for event in recorder.of("runtime.started")] == [["mail"], ["report"]]
+    actors = [[actor.name for actor in rt.tree()] for rt in processes.values()]
+    assert actors == [["supervisor", "broker", "scheduler", f"handler:{name}"] for name in ("mail", "report")]
 
 
 @pytest.mark.parametrize(
