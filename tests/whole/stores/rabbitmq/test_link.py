@@ -133,18 +133,23 @@ def test_a_thread_that_nothing_can_interrupt_publishes_itself(
     assert (by[b"a"], by[b"b"].name) == (thread, "lamplighter rabbitmq")
 
 
-def test_nothing_is_published_before_a_session_has_begun_that_counts_it(
-    player: Player, caller: Callable[..., Future]
-) -> None:
+def test_nothing_is_published_before_a_session_has_begun_that_counts_it(player: Player) -> None:
     player.have(JOBS)
     link: Any = player.link
-    link.give_up(player.session, "it says nothing any more")
-    while player.listener.sessions.empty():
+    begin, early = link._begin_session, list[Future[Any]]()
+
+    def publish_first() -> None:
         # As a turn may that has begun in the session before.
-        with suppress(LinkLost):
-            caller(link.send, [message(b"a")]).result(SECONDS_MAX).result(SECONDS_MAX)
+        early.append(link.send([message(b"a")]))
+        begin()
+
+    link._begin_session = publish_first
+    link.give_up(player.session, "it says nothing any more")
+    eventually(lambda: not player.listener.sessions.empty(), what="the next session")
 
     assert player.publish("b") == Sent()
+    with pytest.raises(LinkLost, match="there is no connection"):
+        early[0].result(SECONDS_MAX)
 
 
 def test_calls_are_made_in_their_order_whoever_makes_them(player: Player, caller: Callable[..., Future]) -> None:
