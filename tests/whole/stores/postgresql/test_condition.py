@@ -64,6 +64,11 @@ def test_tables_that_were_just_made_are_as_this_version_makes_them(postgres):
     assert abs(seen.facts.ahead) < 60
 
 
+def test_a_look_of_the_doctor_can_write_nothing(postgres):
+    with condition_of(postgres)._reading() as reader, pytest.raises(StoreUnavailable, match="can only be read"):
+        reader.execute("delete from lamplighter_jobs")
+
+
 def test_a_schema_without_tables_has_version_0_and_is_no_store_to_read(fresh_postgres):
     url = fresh_postgres()
 

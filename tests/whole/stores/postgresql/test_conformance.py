@@ -6,10 +6,13 @@ import contextlib
 
 import psycopg
 import pytest
+from lamplighter.doctor.examining import evidence_at, examine
+from lamplighter.messages.jobs import JobState
 from lamplighter.stores.postgresql import connection
 from lamplighter.stores.postgresql.store import PostgresStore
+from lamplighter.stores.tables.condition import Uncounted
 
-from support.conformance.kit import new, put
+from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.conformance.suite import StoreConformance
 
 from .plans import Planner
@@ -53,3 +56,17 @@ class TestStoreOnPostgres(StoreConformance):
 
         ids = {job.id: job.row_id for job in stored}
         assert sorted(ids, key=ids.get) == ["a", "b", "c", "d", "e"]
+
+    def test_the_doctor_examines_large_tables_by_their_indexes_too(self, store):
+        """The statements that no turn and no reader has: they are planned as all others are."""
+        put(store, new("a"), new("b"))
+        (claimed,) = take(store)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(claimed, SUCCEEDED, DONE)
+        with evidence_at(self.address) as seen:
+            examined, rows = examine(seen).findings, seen.rows
+
+            failed = "this could not be looked at", "the check itself has failed"
+            assert [one for one in examined if one.evidence.startswith(failed)] == []
+            assert (rows.moved_to(), rows.oldest_ended()) == (None, {JobState.DONE: NOW})
+            assert (rows.uncounted(9), rows.suspects(NOW, 9)) == ((Uncounted(0, None), Uncounted(0, None)), [])
