@@ -69,3 +69,16 @@ def test_a_running_job_of_the_same_schedule_stands_before_one_that_runs_alone(st
 
     assert store.table.before(second, NOW + 2, MOST).same_schedule == first.id
     assert store.table.before(other, NOW + 2, MOST).same_schedule is None
+
+
+def test_before_a_job_of_a_group_stand_those_of_its_group_alone(store):
+    put(store, *[new(f"j{n}", group_key="ab"[n % 2], run_at=NOW) for n in range(8)], new("other", run_at=NOW))
+    running = [job for job in take(store, begun=4, per_group=5) if job.group_key == "b"]
+    queued = store.table.find(JobQuery(names=("work",), states=(JobState.QUEUED,)), limit=9).jobs
+    waiting = sorted((job for job in queued if job.group_key == "b"), key=lambda job: job.row_id)
+
+    found = store.table.before(waiting[-1], NOW, MOST)
+
+    assert (found.ahead, found.is_capped, found.of_group) == (len(waiting) - 1, False, len(running))
+    assert store.table.before(waiting[-1], NOW, 1)[:2] == (1, True)
+    assert store.table.before(waiting[0], NOW, 1)[:2] == (0, False)

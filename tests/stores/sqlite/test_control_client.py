@@ -93,6 +93,29 @@ def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
     assert found.silent_since is not None
 
 
+@pytest.mark.parametrize(
+    ("host", "state", "condition", "why"),
+    [
+        ("here", "stopped", "stopped", "a signal or a debugger has stopped process 7"),
+        ("here", "alive", "silent", "nobody answers at"),
+        ("elsewhere", "stopped", "silent", "nobody answers at"),
+    ],
+)
+def test_a_boot_whose_process_is_stopped_is_known_as_such_on_its_own_host(
+    tmp_path, monkeypatch, host, state, condition, why
+):
+    monkeypatch.setattr("lamplighter.stores.tables.control_client.state_of", lambda pid: state if pid == 7 else "gone")
+    place = FilePresence(tmp_path / "jobs.db-boots")
+    place.enter("one")
+    where = socket.gethostname() if host == "here" else "elsewhere"
+    record = BootRecord(boot="one", pid=7, host=where, started_at=1.0, hint=None, names=())
+
+    found = FileControlClient(str(tmp_path / "jobs.db")).views(["one"], [record])["one"]
+
+    place.leave("one")
+    assert (found.condition, found.pid, why in found.unheard) == (condition, 7, True)
+
+
 def test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own(runtime, monkeypatch):
     rt = runtime()
     outside, waits, is_deaf = room(rt), [], []

@@ -181,6 +181,9 @@ def test_a_look_for_commits_of_others_asks_for_each_file(stored, path, monkeypat
 
     with pytest.raises(StoreGone):
         stored.changed()
+    # The folder looks as it did before, all the same.
+    with pytest.raises(StoreGone):
+        put(stored, new("after"))
 
 
 @HARMS

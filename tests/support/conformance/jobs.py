@@ -279,12 +279,20 @@ class JobPromises(StoreCase):
 
     def test_the_names_that_have_due_jobs_are_known(self, store: Store) -> None:
         """Store.due_names: The names that have due jobs, in order, so many at most."""
-        put(store, new("a"), new("b"), new("c", name="else"), new("d", name="third"))
+        names = [f"n{number}" for number in range(8)]
+        put(
+            store,
+            new("a"),
+            new("b"),
+            new("c", name="else"),
+            new("d", name="third"),
+            *(new(one, name=one) for one in names),
+        )
         put(store, new("e", name="later", run_at=NOW + 60))
         with store.turn("b", NOW) as turn:
             claim_in(turn, name="third")
 
-        assert list(store.due_names(NOW, 10)) == ["else", "work"]
+        assert list(store.due_names(NOW, 20)) == ["else", *names, "work"]
         assert list(store.due_names(NOW, 1)) == ["else"]
 
     def test_jobs_are_counted_in_every_state(self, store: Store) -> None:
