@@ -38,6 +38,16 @@ def test_a_process_that_is_killed_on_purpose_is_started_again():
         assert simulation.reached["kill_process"] == 1
 
 
+@pytest.mark.parametrize(("asleep", "is_done"), [(True, True), (False, False)])
+def test_a_delay_goes_on_while_the_machine_sleeps_and_not_when_its_clock_is_set(asleep, is_done):
+    with Simulation(register) as simulation:
+        job = simulation.runtime.jobs.queue("work", 1, delay=1800)
+        simulation.step_clock(3600, asleep=asleep)
+        simulation.run(seconds=10)
+
+        assert (simulation.runtime.jobs.get(job).state == "done") is is_done
+
+
 def test_a_process_that_is_deaf_for_good_still_runs_what_another_queues():
     with Simulation(register, producers=1, faults=Faults(deafen=1.0)) as simulation:
         simulation.run(seconds=5)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 from collections import Counter
 
+import pytest
 from lamplighter import Job, Runtime, Snooze
 from lamplighter.environment.environment import Environment
 from lamplighter.testing import Faults, Simulation
+from lamplighter.testing.simulation.virtual_primitives import VirtualEvent
+from lamplighter.testing.simulation.virtual_scheduler import Process, VirtualScheduler
 
 SIGNALS = Faults(signal_burst=0.02)
 
@@ -69,6 +73,21 @@ def test_a_signal_that_nobody_handles_yet_kills_the_process_that_starts():
         simulation.settle()
 
         assert simulation.reached["signal killed"] > 0
+
+
+@pytest.mark.parametrize("call", ["set", "wait"])
+@pytest.mark.parametrize(("is_the_same", "goes_on"), [(True, False), (False, True)])
+def test_a_signal_that_needs_the_lock_of_the_event_that_its_thread_is_in_waits_for_ever(call, is_the_same, goes_on):
+    world = VirtualScheduler(random.Random(0), 0.0)
+    event, other = VirtualEvent(world), VirtualEvent(world)
+    task = world.spawn(lambda: getattr(event, call)(*[1.0] * (call == "wait")), "in the event", Process(1))
+    world.interrupt(task, event.set if is_the_same else other.set)
+
+    world.sleep(5.0)
+    is_over = task.is_over
+    world.end()
+
+    assert (is_over, other.is_set()) == (goes_on, not is_the_same)
 
 
 def test_what_a_signal_called_before_is_given_back():

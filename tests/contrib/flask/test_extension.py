@@ -189,12 +189,16 @@ def test_the_web_processes_work_where_the_settings_say_so(served: Served) -> Non
     assert ask(app, "/join/by-a-command") == {"result": 3}
 
 
-def test_a_page_that_needs_no_job_is_served_while_the_store_cannot_be_opened(served: Served) -> None:
+def test_a_page_that_needs_no_job_is_served_while_the_store_cannot_be_opened(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     app = served.make()
     serve(app, "/", lambda: "welcome")
     (served.folder / "instance" / "app.db").mkdir()
 
-    assert app.test_client().get("/").text == "welcome"
+    assert [app.test_client().get("/").text for _ in range(2)] == ["welcome"] * 2
+    # The first request of a process alone tries to start it.
+    assert len([one for one in caplog.records if "cannot be started" in one.getMessage()]) == 1
     assert app.test_client().get("/queue/work").status_code == 500
 
 
