@@ -6,7 +6,7 @@ import threading
 import time as walltime
 
 import pytest
-from lamplighter.environment.clock import CANCELLED_CALLS_MIN, SystemClock
+from lamplighter.environment.clock import CANCELLED_CALLS_MIN, STEP_SECONDS_MAX, SystemClock
 
 
 def test_deadlines_go_with_their_jobs(runtime, recorder):
@@ -103,6 +103,16 @@ def test_the_clocks_thread_notices_a_step_by_itself(stepped, step):
     assert noticed.wait(15)
     clock.stop()
     assert jumps == [pytest.approx(step, abs=0.5)]
+
+
+@pytest.mark.parametrize("seconds", [(), (3600.0,), (3600.0, 7200.0)])
+def test_a_clock_without_a_call_that_is_due_soon_sleeps_as_long_as_it_may(seconds):
+    clock = SystemClock()
+    for later in seconds:
+        clock.after(later, int)
+        clock.at(walltime.time() + later, int)
+
+    assert clock._step() == STEP_SECONDS_MAX
 
 
 def test_a_clock_may_be_stopped_by_a_call_of_its_own():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from lamplighter import Job, Runtime, UsageError
 from lamplighter.testing import Faults, Simulation
@@ -100,3 +102,19 @@ def test_a_child_that_is_killed_interrupts_its_own_job_and_the_others_are_done()
         }
         assert len(attempts) == simulation.reached["kill_child"] > 0
         assert jobs.counts()["done"] == 5
+
+
+def test_simulations_that_are_over_leave_no_more_files_open_the_more_there_are():
+    def open_files() -> int:
+        places = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        return sum("lamplighter-" in os.readlink(place) for place in places if os.path.islink(place))
+
+    counts = []
+    for seed in range(3):
+        with Simulation(register, processes=2, seed=seed) as simulation:
+            simulation.operator(by="ada").pause("nobody")
+            simulation.run(seconds=1)
+            assert open_files() > 0
+        counts.append(open_files())
+
+    assert counts == counts[:1] * 3
