@@ -77,7 +77,7 @@ def test_a_signal_that_nobody_handles_yet_kills_the_process_that_starts():
 
 @pytest.mark.parametrize("call", ["set", "wait"])
 @pytest.mark.parametrize(("is_the_same", "goes_on"), [(True, False), (False, True)])
-def test_a_signal_that_needs_the_lock_of_the_event_that_its_thread_is_in_waits_for_ever(call, is_the_same, goes_on):
+def test_a_signal_waits_for_ever_for_the_lock_of_an_event_that_its_thread_is_in(call, is_the_same, goes_on):
     world = VirtualScheduler(random.Random(0), 0.0)
     event, other = VirtualEvent(world), VirtualEvent(world)
     task = world.spawn(lambda: getattr(event, call)(*[1.0] * (call == "wait")), "in the event", Process(1))
