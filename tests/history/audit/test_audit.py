@@ -782,7 +782,8 @@ def test_each_wrong_slot_of_a_schedule_is_told_with_its_rule_and_its_line(monkey
 def test_a_slot_that_another_host_tells_of_later_is_accounted_for(monkeypatch, unordered):
     monkeypatch.setattr(slot_replay, "UNORDERED_MAX", unordered)
     story = fired(fired(added(), 1010.0), 1030.0)
-    other = fired(Story("b2", 2, among=story), 1020.0)
+    # It has stopped, so nothing more can come of it.
+    other = fired(Story("b2", 2, among=story), 1020.0).stop()
 
     for lines in ([*story.lines, *other.lines], [*other.lines, *story.lines]):
         report = audited(lines)
