@@ -157,7 +157,7 @@ def test_a_batch_that_conflicts_twice_is_taken_one_message_a_turn(rt, recorder, 
 
 
 def test_a_message_that_stays_in_conflict_waits_and_the_others_go_on(rt, recorder, contested, time, answers):
-    contested.conflicts = touches("held")
+    contested.conflicts, asked_at = touches("held"), time.now.timestamp()
 
     held, *others = tell_together(rt, recorder, ["held", "a", "b"])
     for reply in others:
@@ -173,6 +173,7 @@ def test_a_message_that_stays_in_conflict_waits_and_the_others_go_on(rt, recorde
     held.wait(SECONDS_MAX)
 
     assert (stored(rt), answers) == (["a", "b", "held"], [None, None, None])
+    assert [(job.queued_at.timestamp(), job.run_at.timestamp()) for job in rt.jobs.list("held")] == [(asked_at,) * 2]
     rt.stop()
     assert len(recorder.of("store.waiting")) == len(recorder.of("store.available")) == 1
     assert not recorder.of("store.unavailable")

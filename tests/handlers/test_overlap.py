@@ -102,6 +102,21 @@ def test_a_job_starts_beside_an_old_thread_that_has_had_its_time(timed, time, re
     assert recorder.of("lane.abandoned", job_id=job.id)
 
 
+def test_a_canceled_job_that_heeds_nothing_is_given_up_and_no_stop_waits_for_it(timed, time, recorder, work):
+    rt = timed(lane_grace_seconds=5)
+    rt.jobs.add_handler("tidy", work)
+    job = rt.jobs.queue("tidy")
+    assert work.is_in.wait(15)
+    actor = rt.boot.post.find("handler:tidy")
+    assert not actor.holds_nothing
+
+    rt.jobs.cancel(job)
+
+    # Its time begins when the actor hears that the claim is lost.
+    recorder.until(lambda: time.advance(5) or recorder.of("lane.abandoned", job_id=job.id), "its lane to be given up")
+    recorder.until(lambda: actor.holds_nothing, "the handler's actor to hold nothing")
+
+
 def test_what_a_stopped_runtime_left_running_is_in_the_health_of_its_next_life(runtime, work):
     rt = runtime(lane_grace_seconds=600)
     rt.jobs.add_handler("tidy", work)

@@ -8,7 +8,7 @@ import pytest
 from lamplighter.history.audit.audit import Audit
 from lamplighter.log.events import EVENTS
 
-from ..kit import Run, audited, clean_run, kinds
+from ..kit import Run, Story, audited, clean_run, kinds
 
 
 def at_info(run: Run, first: int, last: int) -> list[dict]:
@@ -73,3 +73,28 @@ def test_lines_beside_a_gap_are_kept_only_of_a_boot_at_debug(level, is_kept):
     (boot,) = audit.replay.boots.values()
     assert [bool(gap.lines) for gap in boot.gaps] == [is_kept] * len(boot.gaps)
     assert boot.gaps
+
+
+def test_two_gaps_with_one_line_at_info_between_them_are_no_other_level():
+    story = Story().said("job.started", job_id="j", job_name="n")
+    for event in ("scheduler.leads", "job.started"):
+        story.said("job.started", job_id="lost", job_name="n").said(event, job_id="j", job_name="n")
+
+    lines = [line for line in story.lines if line.get("job_id") != "lost"]
+
+    assert kinds(audited(lines)) == ["missing lines"] * 2
+
+
+@pytest.mark.parametrize("left_out", [4, 5])
+def test_lines_of_a_kind_are_left_out_on_purpose_where_all_of_several_are_missing(left_out):
+    story = Story()
+    for number in range(left_out):
+        story.move("queued", None, 0, 0, f"j{number}").move("cancelled", "queued", 0, 0, f"j{number}")
+    # The boot may have been killed before it wrote the line of its last turn.
+    story.move("queued", None, 0, 0, "last")
+    at_info = [line for line in story.lines if EVENTS[line["event"]].level != "debug"]
+
+    report = audited(line for line in at_info if line["event"] != "job.cancelled")
+
+    assert kinds(report) == (["missing lines"] * 4 if left_out < 5 else [])
+    assert ("lines that are left out of this log: cancelled" in report.notes) == (left_out == 5)
