@@ -14,7 +14,9 @@ import pytest
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.queries import JobQuery
-from lamplighter.stores.rabbitmq.link import StoreEnvironment
+from lamplighter.stores.rabbitmq import job_message as wire
+from lamplighter.stores.rabbitmq.link import Message, StoreEnvironment
+from lamplighter.stores.rabbitmq.pending_turn import DEAD_SECONDS_KEPT
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
 from lamplighter.stores.troubles import CommitUnknown
@@ -207,17 +209,22 @@ def test_a_requeued_job_has_left_the_dead_before_its_store_is_closed():
     assert [len(server.queues[name].ready) for name in (job_queue("work").name, DEAD)] == [1, 0]
 
 
-def test_that_a_job_is_dead_is_told_only_once_it_can_be_found_among_the_dead():
+@pytest.mark.parametrize("state", ["done", "dead"])
+def test_who_queued_a_job_is_told_its_end_and_of_a_dead_one_once_it_can_be_found(state):
     """Whoever had joined the job and then revived it was told that there was no such job."""
     _, link, store, claimed = with_a_claim()
     # As if another runtime had queued the job.
     others, store.state.results_name = store.state.results_name, "another's"
     sent = []
     send = link.send
-    link.send = lambda messages: (sent.append([one.key for one in messages]), send(messages))[1]
+    link.send = lambda messages: (sent.append(list(messages)), send(messages))[1]
+    outcome, verdict = (SUCCEEDED, DONE) if state == "done" else (FAILED, DONE._replace(state="dead", event="job.dead"))
 
     with store.turn("b", NOW) as turn:
-        turn.jobs.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
+        ended = turn.jobs.settle(claimed, outcome, verdict)
 
-    assert sent == [[DEAD], [others]]
+    body = wire.ended(ended)
+    among_the_dead = Message("", DEAD, body, message_id="a", lives=DEAD_SECONDS_KEPT)
+    told = Message("", others, body, message_id="a", mandatory=False)
+    assert sent == ([[told]] if state == "done" else [[among_the_dead], [told]])
     store.close()

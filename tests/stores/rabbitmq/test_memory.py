@@ -81,6 +81,35 @@ def test_of_an_ended_job_only_its_ending_is_kept_and_nothing_once_that_is_forgot
     assert queued is not None and (queued.data, queued.state) == (FORGOTTEN, "done")
 
 
+def test_of_the_last_attempts_nothing_of_hosts_and_handlers_is_remembered() -> None:
+    memory = Remembered()
+    ended = record("a", state="dead", claim_no=3, data=BIG, result=BIG, error=BIG, traceback=BIG)
+
+    memory.note_ended("the copy", ended)
+
+    assert "the copy" in memory.ended_copies
+    assert memory.last.get("a") == ended._replace(data=FORGOTTEN, result=None, error=None, traceback=None)
+
+
+@pytest.mark.parametrize("where", ["job", "result", "error", "traceback", "then"])
+def test_all_that_is_large_of_a_kept_ending_counts_as_memory(where: str) -> None:
+    job, outcome = record("a"), Outcome(kind=OutcomeKind.SUCCEEDED, then=(new("b"),))
+    verdict = judge(job, outcome, Policy(), NOW, earlier_interruptions=0, chance=0.0)
+    kept = Remembered().kept._weigh
+    match where:
+        case "job":
+            large = job._replace(data=BIG), outcome
+        case "then":
+            large = job, outcome._replace(then=(new("b", data=BIG),))
+        case _:
+            large = job, outcome._replace(**{where: BIG})
+
+    more = kept((*large, verdict)) - kept((job, outcome, verdict))
+
+    assert len(BIG) - 100 < more < len(BIG) + 100
+    assert kept((job, outcome, verdict)) > 2_000, "the records themselves take memory too"
+
+
 def test_a_job_whose_data_was_forgotten_is_known_by_its_id_and_not_queued_again(model) -> None:
     _, _, store = model
     put(store, new("a", data='"a"'))
