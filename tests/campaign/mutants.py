@@ -943,6 +943,15 @@ MUTANTS = (
         "test_a_message_that_waits_apart_is_kept_when_the_store_becomes_unavailable",
     ),
     Mutant(
+        TURN,
+        "what was taken alone is carried out again when the store becomes unavailable at a later message",
+        "actors/job_broker.py",
+        "                self._pending = [*waiting, *rest]\n                self._wait_for_store(error)\n",
+        "                self._wait_for_store(error)\n",
+        test="tests/broker/test_conflicts.py::"
+        "test_of_mail_that_is_taken_one_by_one_only_the_rest_waits_for_the_store",
+    ),
+    Mutant(
         LINKS,
         "turns follow at once upon each other while another transaction keeps a job that is to be freed",
         "broker/jobs.py",
