@@ -55,8 +55,10 @@ def story(log, job: str) -> list[str]:
 
 
 def waited(tmp_path, lines: list[Said], job: str, begins: str) -> str:
-    """What is said of a wait, behind what its line says."""
-    (says,) = (one for one in story(write_log(tmp_path / "log", lines), job) if one.startswith(begins))
+    """What is said of a wait, behind what its line says, in whichever order the lines stand in the log."""
+    logs = [write_log(tmp_path / "log", lines), write_log(tmp_path / "backwards", lines[::-1])]
+    (says,), others = ([one for one in story(log, job) if one.startswith(begins)] for log in logs)
+    assert others == [says]
     return says.partition("; ")[2]
 
 
