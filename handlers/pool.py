@@ -157,7 +157,7 @@ class _ThreadWorker(Worker):
 
     def run(self, lane: Lane) -> Outcome:
         self.thread.may_be_struck = lane.handler.on_timeout == "raise"
-        self._calling = lane
+        self._struck, self._calling = False, lane
         outcome = UNENDED
         try:
             outcome = execute(lane)

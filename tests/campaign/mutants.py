@@ -948,8 +948,7 @@ MUTANTS = (
         "actors/job_broker.py",
         "                self._pending = [*waiting, *rest]\n                self._wait_for_store(error)\n",
         "                self._wait_for_store(error)\n",
-        test="tests/broker/test_conflicts.py::"
-        "test_of_mail_that_is_taken_one_by_one_only_the_rest_waits_for_the_store",
+        test="tests/broker/test_conflicts.py::test_of_mail_that_is_taken_one_by_one_only_the_rest_waits_for_the_store",
     ),
     Mutant(
         LINKS,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from lamplighter import JobFailed
 from lamplighter.environment import Environment
+from lamplighter.handlers import pool
+from lamplighter.handlers.handler import JobTimeout
+from lamplighter.handlers.outcomes import UNENDED
 from lamplighter.handlers.pool import ThreadRunner
 
 
@@ -165,3 +169,21 @@ def test_a_stop_does_not_wait_for_a_job_that_waits_for_its_old_thread(runtime, r
     work.goes_on.set()
     assert rt.jobs.join(job, timeout=15).result == "done"
     assert work.most == 1
+
+
+def test_a_timeout_that_comes_as_its_function_returns_is_taken_back(monkeypatch):
+    strikes: list[object] = []
+    worker = ThreadRunner.worker(ThreadRunner(), Environment())
+    worker.thread = SimpleNamespace(strike=strikes.append)
+    lane = SimpleNamespace(handler=SimpleNamespace(on_timeout="raise"))
+    monkeypatch.setattr(pool, "execute", lambda lane: worker.kill(lane) or UNENDED)
+
+    assert worker.run(lane) is UNENDED
+    worker.kill(lane)
+
+    assert strikes == [JobTimeout, None]
+    # The next one is not struck, and nothing is to be taken back from it.
+    monkeypatch.setattr(pool, "execute", lambda lane: UNENDED)
+    strikes.clear()
+    assert worker.run(lane) is UNENDED
+    assert strikes == []
