@@ -95,6 +95,15 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        FLOW,
+        "a job that follows a transaction of Django's follows that of the default database",
+        "contrib/django/configured.py",
+        "partial(self._queue_now, new, root_id), using=open_one.alias)",
+        "partial(self._queue_now, new, root_id))",
+        test="tests/contrib/django/test_transactions.py::"
+        "test_calls_follow_the_transaction_of_the_database_that_is_set_and_of_no_other",
+    ),
+    Mutant(
         PEOPLE,
         "`lamplighter web` shows what jobs carry though nobody has asked for it",
         "cli/web.py",

@@ -54,8 +54,8 @@ def elsewhere(shop: None, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
     made = []
 
-    def make(store: Any = None, **options: Any) -> Any:
-        made.append(DjangoRuntime((), "default", {"store": store or tmp_path / "jobs.db", **options}))
+    def make(store: Any = None, database: str = "default", **options: Any) -> Any:
+        made.append(DjangoRuntime((), database, {"store": store or tmp_path / "jobs.db", **options}))
         return made[-1]
 
     yield make

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,6 +310,43 @@ def test_a_signal_is_sent_if_its_transaction_commits(runtime: Any) -> None:
         said["by"] = "somebody else"
 
     assert runtime.jobs.join(job, timeout=JOIN_SECONDS_MAX).result == {"by": "ada"}
+    runtime.jobs.remove_handler(handler)
+
+
+@pytest.fixture
+def other(shop: None, tmp_path: Path) -> Iterator[str]:
+    """The alias of a second database."""
+    connections.databases["other"] = {**connections.databases["default"], "NAME": tmp_path / "other.db"}
+    yield "other"
+    connections["other"].close()
+    del connections["other"], connections.databases["other"]
+
+
+def test_calls_follow_the_transaction_of_the_database_that_is_set_and_of_no_other(
+    other: str, elsewhere: Callable[..., Any]
+) -> None:
+    runtime = elsewhere(database=other).start()
+    handler = runtime.jobs.add_handler("ask", lambda job: job.wait("approval"))
+    asking, marked = runtime.jobs.queue("ask"), runtime.jobs.queue("look")
+
+    def call(said: str) -> Job[Any]:
+        runtime.jobs.signal(asking, "approval", said)
+        runtime.jobs.mark_done(marked, said)
+        return runtime.jobs.queue("look")
+
+    with suppress(Regret), transaction.atomic(using=other):
+        gone = call("rolled back")
+        raise Regret
+    was_marked = runtime.jobs.get(marked).state == "done"
+    with transaction.atomic(using=other):
+        there = call("committed")
+    with suppress(Regret), transaction.atomic():
+        besides = runtime.jobs.queue("look")
+        raise Regret
+
+    assert [exists(runtime, job) for job in (gone, there, besides)] == [False, True, True]
+    assert (was_marked, runtime.jobs.get(marked).result) == (False, "committed")
+    assert runtime.jobs.join(asking, timeout=JOIN_SECONDS_MAX).result == "committed"
     runtime.jobs.remove_handler(handler)
 
 

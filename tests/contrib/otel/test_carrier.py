@@ -12,12 +12,15 @@ import pytest
 from lamplighter import Cancel, Discard, Job, JobFailed, Runtime, Snooze, StoreUnavailable, UsageError
 from lamplighter.contrib.otel import OTelCarrier
 from lamplighter.errors import MissingExtra
+from lamplighter.stores.transitions import born
 from lamplighter.testing import Inline, Simulation
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+
+from support.conformance.kit import new
 
 
 class Traces:
@@ -105,6 +108,19 @@ def test_an_attempt_is_a_child_of_where_its_job_was_queued_if_so_wanted(app: Any
     queued, processed = traces.one("queue work"), traces.one("process work")
     assert processed.parent is not None and (processed.parent.trace_id, processed.parent.span_id) == ids(queued)
     assert list(processed.links) == []
+
+
+def test_after_an_attempt_its_thread_is_in_the_span_in_which_it_was_before(
+    traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Job, "cancel_reason", None)
+
+    with traces.tracer.start_as_current_span("before") as before:
+        with traces.carrier().around(Job(born(new("j"), 1))):
+            within = trace.get_current_span()
+        after = trace.get_current_span()
+
+    assert (after, within is before) == (before, False)
 
 
 def test_a_trace_travels_as_w3c_has_it(app: Any, traces: Traces) -> None:
