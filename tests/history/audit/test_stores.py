@@ -14,7 +14,7 @@ from lamplighter.history.trace.job import biography
 from lamplighter.messages.schedules import SlotRange
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from support.conformance.kit import NOW, a_schedule
+from support.conformance.kit import NOW, a_boot, a_schedule
 from support.conformance.schedules import entry
 
 from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, on_rabbit, told, without, write_log
@@ -249,3 +249,21 @@ def test_a_store_accounts_for_fired_slots_and_for_all_of_a_skipped_range(tmp_pat
     view = StoreView(str(tmp_path / "jobs.db"))
 
     assert (view.accounts_for("s", slot), view.accounts_for("other", slot)) == (is_known, False)
+
+
+@pytest.mark.parametrize(("told_turns", "is_found"), [(1, False), (3, True)])
+def test_a_log_that_tells_more_turns_of_a_boot_than_its_store_has_is_found(tmp_path, told_turns, is_found):
+    with closing(SqliteStore(str(tmp_path / "jobs.db"))) as store:
+        store.open()
+        with store.turn("b1", NOW) as turn:
+            turn.boots.register(a_boot("b1"))
+            turn.note({"k": "pruned", "x": 1})
+    view = StoreView(str(tmp_path / "jobs.db"))
+    story = Story(store=view.store_id)
+    for _ in range(told_turns):
+        story.turn({"k": "pruned", "x": 1})
+
+    found = audited(story.lines, tmp_path / "jobs.db").findings
+
+    says = f"the log tells turn 3 of boot b1, and the store has {view.turns['b1']} only"
+    assert [(one.kind, one.says) for one in found] == ([("disagreement with the store", says)] if is_found else [])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lamplighter.admin.finding import find_all
 from lamplighter.errors import UsageError
@@ -158,6 +158,8 @@ def test_the_jobs_that_are_looked_for_are_in_every_state() -> None:
     assert {job.state for job in JOBS} == {state.value for state in JobState}
 
 
+# A whole number that no float holds equals none.
+@example(JobQuery(data=(DataTerm(("n",), 2.0**63),)), 3, 100)
 @given(sparse_queries(), st.sampled_from([1, 3, 100]), st.sampled_from([1, 7, 100_000]))
 def test_what_is_found_page_by_page_is_what_matches(query: JobQuery, limit: int, looked_max: int) -> None:
     found, after, is_over = [], None, False
