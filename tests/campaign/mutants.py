@@ -2811,6 +2811,14 @@ MUTANTS = (
         '"move_no": job.move_no}',
     ),
     Mutant(
+        RECOVERY,
+        "on PostgreSQL a process of another user counts as gone",
+        "stores/postgresql/presence.py",
+        "    except OSError:\n        return False\n    return state_of",
+        "    except OSError:\n        return True\n    return state_of",
+        test="tests/stores/postgresql/test_presence.py::test_a_process_is_gone_only_if_the_system_says_so",
+    ),
+    Mutant(
         LOG,
         "what a dead broker had not logged is not told",
         "broker/boots.py",
