@@ -16,11 +16,13 @@ import sqlite3
 import stat
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import lamplighter.log.outlets
+import msgspec
 import pytest
 import structlog
 from lamplighter import JobFields, UsageError, configure_logging
@@ -28,6 +30,7 @@ from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import Mailbox
 from lamplighter.log.emitter import Log, Subscription
 from lamplighter.log.job_context import JOB_FIELDS
+from lamplighter.log.log_line import to_json
 from lamplighter.log.outlets import outlet_of
 
 from support.logs import alone
@@ -385,6 +388,18 @@ class Hostile(dict):
     __iter__ = keys = items
 
 
+class Unwalked(Mapping):
+    """A mapping that can be shown, and not walked through."""
+
+    def __getitem__(self, key: object) -> object:
+        raise RuntimeError("no items")
+
+    __iter__ = __len__ = __getitem__
+
+    def __repr__(self) -> str:
+        return "Unwalked"
+
+
 def loop() -> list:
     one: list = [1]
     one.append(one)
@@ -405,11 +420,55 @@ BAD = {
     "not a number": float("nan"),
     "infinite": float("inf"),
     "bytes": b"\xff\x00",
-    "set": {1, "a"},
+    "set": {1},
     "class": Unprintable,
     "error": ValueError(Unprintable()),
     "line breaks": "a\nb\r\u2028c\x00\x1b[31m",
+    "beside a surrogate": [
+        "\ud800",
+        Unwalked(),
+        {1},
+        True,
+        None,
+        1.5,
+        7,
+        10**500,
+        msgspec.Raw(b"[1]"),
+        (2**80, {Unprintable(): 8}),
+    ],
 }
+
+SHOWN = {
+    "unprintable": "<Unprintable: repr raised RuntimeError>",
+    "surrogate": "a\ud800b",
+    "surrogate key": {"\ud800": 1},
+    "huge int": hex(10**5000),
+    "large int": 2**80,
+    "keys that are no text": {
+        "1": 2,
+        "(3, 4)": 5,
+        "None": 6,
+        "1.5": 7,
+        "<Unprintable: repr raised RuntimeError>": 8,
+    },
+    "cycle": json.loads("[1, " * 19 + '"..."' + "]" * 19),
+    "deep": BAD["deep"],
+    "hostile dict": {"a": 1},
+    "not a number": None,
+    "infinite": None,
+    "set": [1],
+    "error": "<ValueError: repr raised RuntimeError>",
+    "line breaks": BAD["line breaks"],
+    "beside a surrogate": [
+        *("\ud800", "Unwalked", "{1}", True, None, 1.5, 7, hex(10**500), [1]),
+        [2**80, {"<Unprintable: repr raised RuntimeError>": 8}],
+    ],
+}
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_what_json_cannot_say_is_said_by_what_comes_next_to_it(what):
+    assert json.loads(to_json({"value": BAD[what]})) == {"value": SHOWN[what]}
 
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD.keys())
