@@ -140,6 +140,10 @@ def tell_together(rt, recorder, names, *first):
     return replies
 
 
+def raised(error):
+    raise error
+
+
 def stored(rt):
     return sorted(job.name for job in rt.jobs.list())
 
@@ -242,6 +246,20 @@ def test_of_mail_that_is_taken_one_by_one_only_the_rest_waits_for_the_store(
     rt.stop()
     assert [event["job_name"] for event in recorder.of("job.queued")] == ["a", "b", "c"]
     assert [event["job_name"] for event in recorder.of("name.paused")] == ["held"]
+
+
+def test_a_message_in_the_middle_of_which_the_store_goes_away_waits_for_it(rt, recorder, time, answers, monkeypatch):
+    errors, insert = [StoreUnavailable("it is away")], TableJobs.insert
+    monkeypatch.setattr(TableJobs, "insert", lambda *given: insert(*given) if not errors else raised(errors.pop()))
+
+    (reply,) = tell_together(rt, recorder, ["mail"])
+    recorder.wait_for("store.unavailable")
+    drain(rt)
+    assert answers == []
+    time.advance(RETRY_SECONDS)
+    reply.wait(SECONDS_MAX)
+
+    assert (stored(rt), answers) == (["mail"], [None])
 
 
 def test_where_a_turn_without_mail_conflicts_all_messages_wait_in_their_order(rt, recorder, contested, time, answers):
