@@ -2812,6 +2812,14 @@ MUTANTS = (
     ),
     Mutant(
         RECOVERY,
+        "a boot whose lock cannot be asked for counts as dead",
+        "stores/presence.py",
+        "            return locks.is_taken(descriptor)\n        except OSError:\n            return True\n",
+        "            return locks.is_taken(descriptor)\n        except OSError:\n            return False\n",
+        test="tests/stores/test_presence.py::test_a_boot_whose_lock_cannot_be_asked_for_lives_until_it_can",
+    ),
+    Mutant(
+        RECOVERY,
         "on PostgreSQL a process of another user counts as gone",
         "stores/postgresql/presence.py",
         "    except OSError:\n        return False\n    return state_of",

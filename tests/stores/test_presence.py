@@ -210,6 +210,19 @@ def test_a_lock_file_that_cannot_be_opened_for_a_while_takes_nobodys_life(place,
     assert (place.is_alive("one"), place.hidden("one")) == (True, None)
 
 
+def test_a_boot_whose_lock_cannot_be_asked_for_lives_until_it_can(tmp_path, monkeypatch):
+    place = FilePresence(tmp_path)
+    (tmp_path / "one.lock").touch()
+    before = place.is_alive("one")
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks, "is_taken", refuse)
+
+    assert (before, place.is_alive("one")) == (False, True)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 def test_a_lock_file_that_root_makes_belongs_to_the_owner_of_the_folder(place, tmp_path):
     folder = tmp_path / "jobs.db-boots"
