@@ -36,6 +36,7 @@ def test_a_stopped_process_is_told_from_one_that_runs_and_one_that_is_gone():
         (["postgresql://ada:secret@db/jobs", "two"], []),
         (["PASSWORD=secret"], []),
         (["ada@db"], []),
+        ([b"caf\xe9"], ["caf\ufffd"]),
     ],
 )
 def test_a_command_is_shown_by_its_program_and_first_words_without_a_password(tmp_path, words, shown):
