@@ -43,9 +43,11 @@ def test_a_command_is_shown_by_its_program_and_first_words_without_a_password(tm
     (tmp_path / "work.py").write_text("import signal; print('', flush=True); signal.pause()")
     command = [sys.executable, "work.py", *words]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as child:
-        assert child.stdout.readline() == b"\n"
-        said = command_of(child.pid)
-        child.kill()
+        try:
+            assert child.stdout.readline() == b"\n"
+            said = command_of(child.pid)
+        finally:
+            child.kill()
 
     assert said == " ".join([Path(sys.executable).name, "work.py", *shown])
     assert command_of(child.pid) == ""
