@@ -266,6 +266,12 @@ def test_in_an_own_transaction_a_refused_end_leaves_the_job_as_it_was(runtime, r
             rt.jobs.mark_done(ref, 7, then=[("part", 1), GONE], connection=connection)
         with pytest.raises(UnknownJob):
             rt.jobs.queue("part", after=["a", "removed-by-retention"], connection=connection)
+        connection.execute(
+            "create temp trigger refuses before insert on lamplighter_jobs begin select raise(abort, 'for a test'); end"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="for a test"):
+            rt.jobs.mark_done(ref, 7, then=[("part", 1)], connection=connection)
+        connection.execute("drop trigger refuses")
         connection.execute("insert into decisions values ('after')")
         connection.commit()
         stored = connection.execute("select state, rev from lamplighter_jobs").fetchall()
