@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from logging import Logger
 from queue import SimpleQueue
@@ -14,7 +14,7 @@ from threading import Event, current_thread
 from typing import Any
 
 import pytest
-from lamplighter import Debounce, Environment, JobSpec, Runtime, UnknownJob, UsageError
+from lamplighter import Debounce, Environment, JobSpec, Runtime, Step, UnknownJob, UsageError
 from lamplighter.actors.job_broker import JobBroker
 from lamplighter.broker import dispatch
 from lamplighter.broker.tallies import TurnTime
@@ -252,6 +252,15 @@ def test_the_broker_lives_where_a_caller_takes_the_turn_and_is_refused_after_a_w
     assert recorder.of("actor.died") == []
 
 
+@contextmanager
+def refusing(connection, what):
+    """The database refuses this to the application's connection, and the call that does it raises that."""
+    connection.execute(f"create temp trigger refuses before {what} begin select raise(abort, 'for a test'); end")
+    with pytest.raises(sqlite3.IntegrityError, match="for a test"):
+        yield
+    connection.execute("drop trigger refuses")
+
+
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_in_an_own_transaction_a_refused_end_leaves_the_job_as_it_was(runtime, recorder, tmp_path, state):
     """The application may commit all the same."""
@@ -266,12 +275,8 @@ def test_in_an_own_transaction_a_refused_end_leaves_the_job_as_it_was(runtime, r
             rt.jobs.mark_done(ref, 7, then=[("part", 1), GONE], connection=connection)
         with pytest.raises(UnknownJob):
             rt.jobs.queue("part", after=["a", "removed-by-retention"], connection=connection)
-        connection.execute(
-            "create temp trigger refuses before insert on lamplighter_jobs begin select raise(abort, 'for a test'); end"
-        )
-        with pytest.raises(sqlite3.IntegrityError, match="for a test"):
+        with refusing(connection, "insert on lamplighter_jobs"):
             rt.jobs.mark_done(ref, 7, then=[("part", 1)], connection=connection)
-        connection.execute("drop trigger refuses")
         connection.execute("insert into decisions values ('after')")
         connection.commit()
         stored = connection.execute("select state, rev from lamplighter_jobs").fetchall()
@@ -286,6 +291,34 @@ def test_in_an_own_transaction_a_refused_end_leaves_the_job_as_it_was(runtime, r
     assert rt.jobs.get("a.1.1").data == 1
     rt.stop()
     assert recorder.audit().ok
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda rt, job, db: job.step(Step("debit", connection=db), lambda: 1), "update on lamplighter_jobs"),
+        (lambda rt, job, db: rt.jobs.signal(job, "go", connection=db), "update on lamplighter_jobs"),
+        (lambda rt, job, db: rt.jobs.queue("part", after="a", connection=db), "insert on lamplighter_links"),
+    ],
+    ids=["step", "signal", "queue"],
+)
+def test_in_an_own_transaction_a_call_refused_after_a_write_has_written_nothing(runtime, tmp_path, call, what):
+    """The application may commit all the same."""
+    rt = runtime()
+
+    def work(job):
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+            before = [db.execute(f"select * from lamplighter_{table}").fetchall() for table in KEPT]
+            with refusing(db, what):
+                call(rt, job, db)
+            db.commit()
+            assert [db.execute(f"select * from lamplighter_{table}").fetchall() for table in KEPT] == before
+            call(rt, job, db)
+            db.commit()
+
+    rt.jobs.add_handler("open", work, max_attempts=1)
+
+    assert rt.jobs.join(rt.jobs.queue("open", id="a"), timeout=15).state == "done"
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])

@@ -79,7 +79,7 @@ def test_what_somebody_has_opened_stays_open_when_the_page_is_read_again(
     here.locator("#priority summary").click()
 
     page.post("/act/job", {"id": "later", "action": "reprioritize", "priority": "7"})
-    here.locator("dl.facts dd", has_text="7").last.wait_for()
+    here.locator("dl.facts").get_by_text("7", exact=True).wait_for()
     here.get_by_label("Priority").fill("-2")
     here.get_by_role("button", name="Reprioritize").click()
     here.get_by_text("Its priority was set.").wait_for()
