@@ -170,18 +170,19 @@ def test_a_requeue_as_a_whole_lets_what_was_cancelled_alone_wait_again(app, jobs
 
 def test_a_requeue_as_a_whole_goes_by_birth_and_not_by_state(app, jobs, broken, order):
     """A dead child of a cancelled parent waits for that, though dead jobs would come before cancelled ones."""
-    broken.add("merge")
-    parts, merge = chord(jobs)
+    broken.add("child")
+    parent = jobs.queue("work", "parent")
+    child = jobs.queue("work", "child", after_ended=parent)
+    jobs.cancel(parent)
     app.drain()
-    jobs.requeue(parts[0])
-    jobs.cancel(parts[0])
+    assert [jobs.get(job).state for job in (parent, child)] == ["cancelled", "dead"]
     broken.clear()
     order.clear()
 
-    assert jobs.graph(merge).requeue() == 2
+    assert jobs.graph(child).requeue() == 2
     app.drain()
 
-    assert order == [0, "merge"]
+    assert order == ["parent", "child"]
 
 
 def test_what_was_not_needed_neither_fails_a_graph_nor_is_run_by_a_requeue_of_many(app, jobs, broken, order):

@@ -529,8 +529,8 @@ def test_afresh_must_be_true_or_false(inline):
         inline.jobs.requeue_many("state:dead", afresh="no")
 
 
-@pytest.mark.parametrize("act", ["cancel", "requeue"])
-def test_an_attempt_that_has_lost_its_claim_stops_at_its_next_step(inline, worker, act):
+@pytest.mark.parametrize(("act", "why"), [("cancel", "cancelled"), ("requeue", "requeued")])
+def test_an_attempt_that_has_lost_its_claim_stops_at_its_next_step(inline, worker, act, why):
     """The function of that step is not called: what it does nobody wants any more."""
     lost = []
 
@@ -549,7 +549,7 @@ def test_an_attempt_that_has_lost_its_claim_stops_at_its_next_step(inline, worke
     inline.jobs.queue("work", id="a")
     inline.drain()
 
-    assert len(lost) == 1
+    assert lost == [f"this attempt of job a no longer holds it: {why}"]
     assert worker.calls == (["one"] if act == "cancel" else ["one", "two"])
 
 
