@@ -6240,7 +6240,7 @@ MUTANTS = (
         "stores/tables/turns.py",
         "    return instant + SLACK_SECONDS\n",
         "    return instant\n",
-        test="tests/test_groups.py::test_a_delayed_job_of_a_group_starts_at_its_instant_with_nobody_else_to_wake_it",
+        test="tests/test_groups.py::test_a_group_at_its_rate_waits_for_its_instant_and_the_others_do_not",
     ),
     Mutant(
         TURNS,
