@@ -36,8 +36,9 @@ def test_what_is_told_late_of_an_older_incarnation_changes_nothing(runtime, reco
     rt.boot.post.tell("broker", message)
     jobs += [rt.jobs.queue("work") for _ in range(4)]
     recorder.until(lambda: is_idle(rt), "the message to be handled")
+    (row,) = rt.boot.store.surroundings("b").boots
     go.set()
     done = [rt.jobs.join(job, timeout=SECONDS_MAX) for job in jobs]
 
     assert [(job.state, job.record.claim_no) for job in done[:2]] == [("done", 1)] * 2
-    assert (max(most), recorder.of("job.failed")) == (2, [])
+    assert (max(most), recorder.of("job.failed"), row.names) == (2, [], ("work",))
