@@ -41,15 +41,17 @@ def test_a_pause_ends_by_itself_and_somebody_is_awake(timed, time, recorder, mon
     assert (said["until"], said["by"]) == (LATER.timestamp(), "ada")
 
 
-def test_health_tells_of_the_names_that_are_paused_now_and_not_of_those_that_were(timed, time):
+def test_health_tells_of_the_names_that_are_paused_now_and_not_of_those_that_were(timed, time, recorder):
     rt = timed()
     rt.jobs.pause("for good", by="ada", reason="no paper")
     rt.jobs.pause("an hour", until=LATER)
     rt.jobs.limit("two at once", 2, by="bob", reason="no money")
     forever = "the jobs of 'for good' are paused by ada: no paper"
 
+    recorder.until(lambda: is_idle(rt), "it to be idle")
     before = rt.health()
     time.advance(3600)
+    recorder.until(lambda: is_idle(rt), "it to be idle")
     after = rt.health()
 
     assert before.reasons == ("the jobs of 'an hour' are paused until 2026-03-02T01:00:00Z", forever)

@@ -125,13 +125,14 @@ def test_only_a_name_that_somebody_is_to_take_jobs_of_is_behind(path, runtime, r
     assert [name for name in ("busy", "paused", "nobody") if repr(name) in finding.evidence] == ["busy"]
 
 
-def test_of_names_that_are_behind_the_first_are_told_and_how_many_more(path, runtime):
-    rt = runtime(start=False)
-    for name in ("a", "b", "c"):
+def test_of_names_that_are_behind_the_first_are_told_and_how_many_more(path, runtime, recorder):
+    rt, names = runtime(start=False), ("a", "b", "c")
+    for name in names:
         rt.jobs.add_handler(name, lambda job: None)
     rt.start()
     rt.quiet()
-    rt.jobs.queue_many([JobSpec(name=name) for name in ("a", "b", "c")])
+    rt.jobs.queue_many([JobSpec(name=name) for name in names])
+    recorder.until(lambda: rt.boot.store.surroundings("b").boots[0].names == names, "the boot's row to say what it has")
 
     findings = found(path, "names.behind", now=lambda: time.time() + 3600)
 
