@@ -85,7 +85,7 @@ def checked(record: Any) -> Record:
 def field(record: Any, name: str, kinds: Kinds) -> Any:
     value = record.get(name, ...) if isinstance(record, dict) else ...
     if not isinstance(value, tuple(kinds)):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
+        wanted = " or ".join(sorted(kind.__name__ for kind in kinds))
         raise UnreadableRecord(f"expected {name} of a record to be {wanted}, got: {_kind(value)}")
     return value
 
