@@ -108,12 +108,12 @@ class Bench:
             rt.wait(0.01)
         self.token = f"{self.open.id}:1"
 
-    def stored(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that messages are about."""
-        return {
-            table: sorted(self.connection.execute(f"select * from lamplighter_{table}").fetchall(), key=repr)
-            for table in KEPT
-        }
+
+def stored_in(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """All that messages are about."""
+    return {
+        table: sorted(connection.execute(f"select * from lamplighter_{table}").fetchall(), key=repr) for table in KEPT
+    }
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ MESSAGES: dict[str, Callable[[Bench], object]] = {
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=list(MESSAGES))
 def test_a_message_that_is_refused_after_any_of_its_writes_changes_nothing(bench, recorder, message):
-    before, writes = bench.stored(), 0
+    before, writes = stored_in(bench.connection), 0
     bench.connection.after = 0
     while True:
         try:
@@ -198,12 +198,12 @@ def test_a_message_that_is_refused_after_any_of_its_writes_changes_nothing(bench
             assert str(error) == "refused for a test"
         else:
             break
-        assert bench.stored() == before, f"refused after write {writes + 1}"
+        assert stored_in(bench.connection) == before, f"refused after write {writes + 1}"
         writes = bench.connection.after = writes + 1
     bench.connection.after = None
 
     assert writes > 0
-    assert bench.stored() != before
+    assert stored_in(bench.connection) != before
     assert recorder.of("message.refused") == []
     assert recorder.audit().ok
 
@@ -308,11 +308,11 @@ def test_in_an_own_transaction_a_call_refused_after_a_write_has_written_nothing(
 
     def work(job):
         with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
-            before = [db.execute(f"select * from lamplighter_{table}").fetchall() for table in KEPT]
+            before = stored_in(db)
             with refusing(db, what):
                 call(rt, job, db)
             db.commit()
-            assert [db.execute(f"select * from lamplighter_{table}").fetchall() for table in KEPT] == before
+            assert stored_in(db) == before
             call(rt, job, db)
             db.commit()
 

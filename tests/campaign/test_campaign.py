@@ -46,16 +46,12 @@ def test_what_fires_after_a_clock_has_gone_back_counts():
 def test_the_mutants_of_a_module_find_the_places_where_they_are_planted(file):
     text = (ROOT / file).read_text("utf-8")
 
-    found = {(one.name, old): text.count(old) for one in MUTANTS for where, old, _ in one.changes if where == file}
+    changes = [(one.name, old, new) for one in MUTANTS for where, old, new in one.changes if where == file]
+    found = {(name, old): text.count(old) for name, old, _ in changes}
 
     assert {place: count for place, count in found.items() if count != 1} == {}
-    if file.endswith(".py"):
-        for mutant in MUTANTS:
-            planted = text
-            for where, old, new in mutant.changes:
-                planted = planted.replace(old, new) if where == file else planted
-            if planted != text:
-                ast.parse(planted, mutant.name)
+    for name, old, new in changes if file.endswith(".py") else ():
+        ast.parse(text.replace(old, new), name)
 
 
 NOTICE = sorted({nodeid.partition("[")[0] for mutant in MUTANTS for nodeid in mutant.test.split()})

@@ -23,9 +23,10 @@ def lost(model):  # noqa: F811
     return store, link, claimed
 
 
-def moves_of_a_turn(store, now):
+def moves_and_news_of_a_turn(store, now):
     with store.turn("b", now) as turn:
-        return [(moved.event, moved.job, dict(moved.fields)) for moved in turn.transitions]
+        """It has come back."""
+    return [(moved.event, moved.job, dict(moved.fields)) for moved in turn.transitions], turn.news
 
 
 def test_it_is_queued_when_the_job_comes_back(lost) -> None:
@@ -34,11 +35,9 @@ def test_it_is_queued_when_the_job_comes_back(lost) -> None:
     with store.turn("b", NOW) as turn:
         assert turn.jobs.settle(claimed, SUCCEEDED._replace(then=PARTS), DONE) is None
         assert turn.transitions == []
-    with store.turn("b", NOW + 1) as turn:
-        """It has come back."""
-    end, *births = [(moved.event, moved.job, dict(moved.fields)) for moved in turn.transitions]
+    (end, *births), news = moves_and_news_of_a_turn(store, NOW + 1)
 
-    assert turn.news == [("claim.kept", {"job_id": "a", "job_name": "work", "claim_no": 1})]
+    assert news == [("claim.kept", {"job_id": "a", "job_name": "work", "claim_no": 1})]
     assert len(store.state.memory.kept) == 0
     assert (end[0], end[1].id, end[2]["then"]) == ("job.done", "a", 2)
     assert [(event, job.id, job.root_id, fields["then_of"]) for event, job, fields in births] == [
@@ -56,7 +55,7 @@ def test_a_kept_end_whose_follow_up_is_too_large_is_no_end_as_done(lost) -> None
     with store.turn("b", NOW) as turn:
         turn.jobs.settle(claimed, SUCCEEDED._replace(then=(PARTS[0], large)), DONE)
     link.bytes_max = 2_000
-    (end,) = moves_of_a_turn(store, NOW + 1)
+    (end,), _ = moves_and_news_of_a_turn(store, NOW + 1)
 
     assert (end[0], end[1].id) == ("job.dead", "a")
     assert "max_message_size is 2000" in end[1].error
