@@ -307,7 +307,31 @@ def test_a_graph_that_is_cancelled_as_a_whole_waits_again_when_it_is_queued_agai
 
 
 def test_nothing_starts_before_its_parents_however_few_links_a_turn_looks_at(told, monkeypatch):
-    """The last of a chain is requeued while those between, which the query does not find, have not moved yet."""
+    monkeypatch.setattr("lamplighter.broker.jobs.ROUNDS_MAX", 1)
+
+    def register(runtime):
+        runtime.jobs.add_handler("work", lambda job: told.append(job.data))
+
+    with Inline(register, at_once=False, freed_links_max=1) as app:
+        first = app.jobs.queue("work", 0, delay=60)
+        second = app.jobs.queue_many([spec(1, after=first)] * 3)
+        third = app.jobs.queue_many([spec(2, after=second)] * 3)
+        last = app.jobs.queue("work", 3, after=third)
+        app.jobs.cancel(first)
+        app.drain()
+        assert states(app, *second, *third, last) == ["cancelled"] * 7
+
+        assert app.jobs.requeue_many("state:cancelled", delay=10) == 8
+        app.drain()
+        assert told == [] and all(app.jobs.get(job).waits for job in (*second, *third, last))
+
+        app.advance(seconds=11)
+        app.drain()
+        assert told == [0, 1, 1, 1, 2, 2, 2, 3]
+
+
+def test_the_last_of_a_chain_waits_though_those_between_have_not_moved_yet(told, monkeypatch):
+    """A query finds the first and the last of it, and a turn looks at few links."""
     monkeypatch.setattr("lamplighter.broker.jobs.ROUNDS_MAX", 1)
 
     def register(runtime):

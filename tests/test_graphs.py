@@ -168,6 +168,21 @@ def test_a_requeue_as_a_whole_lets_what_was_cancelled_alone_wait_again(app, jobs
     assert order == [0, 1, 2, "merge"]
 
 
+def test_a_requeue_as_a_whole_lets_what_was_cancelled_with_a_part_wait_again(app, jobs, broken, order):
+    broken.add("merge")
+    parts, merge = chord(jobs)
+    app.drain()
+    jobs.requeue(parts[0])
+    jobs.cancel(parts[0])
+    broken.clear()
+    order.clear()
+
+    assert jobs.graph(merge).requeue() == 2
+    app.drain()
+
+    assert order == [0, "merge"]
+
+
 def test_a_requeue_as_a_whole_goes_by_birth_and_not_by_state(app, jobs, broken, order):
     """A dead child of a cancelled parent waits for that, though dead jobs would come before cancelled ones."""
     broken.add("child")

@@ -6681,7 +6681,7 @@ MUTANTS = (
         "broker/jobs.py",
         "    return is_open or now is None or now.move_no != job.move_no\n",
         "    return now is None or now.move_no != job.move_no\n",
-        test="tests/test_after.py::test_nothing_starts_before_its_parents_however_few_links_a_turn_looks_at",
+        test="tests/test_after.py::test_the_last_of_a_chain_waits_though_those_between_have_not_moved_yet",
     ),
     Mutant(
         LINKS,

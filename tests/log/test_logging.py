@@ -420,7 +420,8 @@ BAD = {
     "not a number": float("nan"),
     "infinite": float("inf"),
     "bytes": b"\xff\x00",
-    "set": {1},
+    "set": {1, "a"},
+    "set of one": {1},
     "class": Unprintable,
     "error": ValueError(Unprintable()),
     "line breaks": "a\nb\r\u2028c\x00\x1b[31m",
@@ -456,7 +457,7 @@ SHOWN = {
     "hostile dict": {"a": 1},
     "not a number": None,
     "infinite": None,
-    "set": [1],
+    "set of one": [1],
     "error": "<ValueError: repr raised RuntimeError>",
     "line breaks": BAD["line breaks"],
     "beside a surrogate": [
