@@ -316,8 +316,11 @@ class Node:
         Raises:
             RuntimeError: the node does not answer, or says no.
         """
+        # The random name of `-r` has the current second as its seed: two calls in one second have the same name, and
+        # the node refuses a second connection of a name.
+        own_name = f"tests-{secrets.token_hex(8)}"
         done = subprocess.run(
-            [*self._command, "erl_call", "-r", "-n", self.name, "-c", self._server.cookie, "-e"],
+            [*self._command, "erl_call", "-h", own_name, "-n", self.name, "-c", self._server.cookie, "-e"],
             input=f"{expressions}.\n",
             env=self._server.environment(self),
             capture_output=True,
