@@ -224,8 +224,8 @@ def test_a_coroutine_says_where_it_is(timed, time, recorder, blocks):
     job = rt.jobs.queue("work", "slow")
     recorder.wait_for("job.started", job_id=job.id)
     assert waits.wait(JOIN_SECONDS_MAX)
-    time.advance(61)
-    stack = recorder.wait_for("job.slow", job_id=job.id)["stack"]
+    recorder.until(lambda: time.advance(61) or recorder.of("job.slow", job_id=job.id), "it to be slow")
+    stack = recorder.of("job.slow", job_id=job.id)[0]["stack"]
     release.set()
     rt.jobs.join(job, timeout=JOIN_SECONDS_MAX)
 
