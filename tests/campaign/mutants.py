@@ -3275,6 +3275,33 @@ MUTANTS = (
     ),
     Mutant(
         ROAD,
+        "a restarted broker takes back what waits to be marked done on RabbitMQ, if its HandlerActor is quarantined",
+        "broker/boots.py",
+        " and not job.deferred]",
+        "]",
+        test="tests/whole/stores/rabbitmq/test_memory.py"
+        "::test_a_job_that_waits_for_its_token_outlives_its_handler_actor_and_the_broker",
+    ),
+    Mutant(
+        ROAD,
+        "what waits to be marked done on RabbitMQ dies with its HandlerActor",
+        "broker/claims.py",
+        "(job for job in open_claims if not job.deferred)",
+        "open_claims",
+        test="tests/whole/stores/rabbitmq/test_memory.py"
+        "::test_a_job_that_waits_for_its_token_outlives_its_handler_actor_and_the_broker",
+    ),
+    Mutant(
+        ROAD,
+        "what waits to be marked done on RabbitMQ is taken back by a restarted broker",
+        "broker/claims.py",
+        "        elif not job.deferred:\n",
+        "        else:\n",
+        test="tests/whole/stores/rabbitmq/test_memory.py"
+        "::test_a_job_that_waits_for_its_token_outlives_its_handler_actor_and_the_broker",
+    ),
+    Mutant(
+        ROAD,
         "the ledger does not tell that a job waits to be marked done",
         "broker/claims.py",
         '        context.turn.note({"k": "deferred",',

@@ -5,7 +5,8 @@ from __future__ import annotations
 from queue import SimpleQueue
 
 import pytest
-from lamplighter import NotSupported, StaleClaim
+from lamplighter import NotSupported, RestartBudget, StaleClaim
+from lamplighter.testing.draining import is_idle
 
 JOIN_SECONDS = 15.0
 
@@ -37,3 +38,24 @@ def test_a_token_is_stale_once_its_attempt_has_timed_out_and_another_decides(url
         worker.jobs.mark_done(first)
 
     assert (first.partition(":")[0], second.partition(":")[0]) == (job.id, job.id)
+
+
+@pytest.mark.parametrize("restarts_max", [0, 5], ids=["quarantined", "restarted"])
+def test_a_job_that_waits_for_its_token_outlives_its_handler_actor_and_the_broker(url, runtime, recorder, restarts_max):
+    rt, tokens = runtime(url), SimpleQueue()
+    budget = RestartBudget(restarts_max=restarts_max)
+    rt.jobs.add_handler("work", lambda job: tokens.put(job.token), auto_done=False, restart=budget)
+    job = rt.jobs.queue("work")
+    token = tokens.get(timeout=JOIN_SECONDS)
+    after = "actor.restarted" if restarts_max else "actor.quarantined"
+
+    for child, event in (("handler:work", after), ("broker", "actor.restarted")):
+        recorder.until(lambda: is_idle(rt), "its actors to wait")
+        # The message is no mail, so the actor dies over it.
+        rt.boot.post.find(child).actor_ref.tell("dies")
+        recorder.wait_for(event, child=child)
+    recorder.until(lambda: is_idle(rt), "the broker to know what is held")
+
+    rt.jobs.mark_done(token, 7)
+    assert rt.jobs.join(job, timeout=JOIN_SECONDS).result == 7
+    assert (recorder.of("job.failed"), tokens.empty()) == ([], True)
