@@ -145,14 +145,19 @@ def test_nobody_sees_a_lock_file_that_is_not_locked_yet(place, tmp_path, monkeyp
     ("error", "kind_of_error"),
     [(errno.EACCES, UsageError), (errno.EROFS, UsageError), (errno.EMFILE, StoreUnavailable)],
 )
-def test_a_place_that_cannot_be_used_is_said_and_how_to_mend_it(place, monkeypatch, error, kind_of_error):
+@pytest.mark.parametrize("what", ["open", "rename"])
+def test_a_place_that_cannot_be_used_is_said_and_how_to_mend_it(
+    place, tmp_path, monkeypatch, what, error, kind_of_error
+):
     def refuse(*arguments, **options):
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr(os, "open", refuse)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, what, refuse)
+        with pytest.raises(kind_of_error, match="run all of them as one user"):
+            place.enter("one")
 
-    with pytest.raises(kind_of_error, match="run all of them as one user"):
-        place.enter("one")
+    assert list((tmp_path / "jobs.db-boots").iterdir()) == []
 
 
 @pytest.fixture
