@@ -123,7 +123,6 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
     job_id, now = _job_id(schedule, fire.slot), context.turn.now
     run_at = fire.slot + jitter_of(schedule.id, fire.slot, schedule.jitter)
     job = job_of(schedule, job_id, run_at=run_at, now=now, root_id=job_id, slot=fire.slot)
-    context.collect()
     entry = SlotEntry(
         schedule_id=schedule.id,
         slot=fire.slot,
