@@ -47,6 +47,9 @@ HISTORY_MINUTES = 60
 BROKEN_MINUTES = 15
 """How long the search engine has been away."""
 
+JOIN_SECONDS_MAX = 5.0
+"""How long the past waits for a job before it goes on."""
+
 WORKERS = 2
 QUEUE_SECONDS = 2.0
 """Between two visits that queue something, on average."""
@@ -169,8 +172,9 @@ def live_through(config: Config, host: Host, users: list[dict[str, str]], minute
                 visits.append(runtime.jobs.queue("publish-site", random.choice(users)))
             for job in visits:
                 if job.name != "index-search":
-                    with contextlib.suppress(JobFailed):
-                        runtime.jobs.join(job)
+                    # A job that is tried again waits for time, which this loop moves on.
+                    with contextlib.suppress(JobFailed, TimeoutError):
+                        runtime.jobs.join(job, timeout=JOIN_SECONDS_MAX)
             past.advance(random.expovariate(busy / 3))
 
 
