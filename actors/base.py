@@ -163,10 +163,6 @@ class RuntimeActor(pykka.ThreadingActor):
         """
         return self._stand_in(partial(self._read_here, mail))
 
-    def catch_up(self) -> None:
-        """Handle the unread mail on the calling thread, while the actor's thread waits for mail."""
-        self._stand_in(self._read_here)
-
     def hear_first(self) -> None:
         """A thread that stands in calls this before it handles its own message."""
 

@@ -131,7 +131,8 @@ class HandlerActor(RuntimeActor):
             case Run(settled=keys) | Settled(keys=keys):
                 if isinstance(mail.body, Run):
                     self.holds_nothing = False
-                    self._backlog.add(mail.body.claims, self.context.clock.monotonic())
+                    now, by = self.context.clock.monotonic(), self.context.environment.thread_id()
+                    self._backlog.add(mail.body.claims, now, by)
                 for key in keys:
                     self._unsettled.pop(key, None)
                 if keys:
@@ -279,10 +280,11 @@ class HandlerActor(RuntimeActor):
         """The next claim takes the place of an ended lane. Runs on that lane's thread, so no other need wake up."""
         return self._backlog.serve(partial(self._succeed, ended.handler))
 
-    def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
-        if handler not in self._handlers() or self._lanes.of_job(claim.job.id) is not None:
+    def _succeed(self, handler: Handler, waiting: Waiting) -> Lane | None:
+        if handler not in self._handlers() or self._lanes.of_job(waiting.claim.job.id) is not None:
             return None
-        lane = self._lanes.open_lane(handler, claim, self._next_lane_after)
+        lane = self._lanes.open_lane(handler, waiting.claim, self._next_lane_after)
+        lane.is_own = waiting.by == self.context.environment.thread_id()
         self._running[lane.id] = lane
         return lane
 

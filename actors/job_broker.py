@@ -33,7 +33,7 @@ from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, 
 from ..handlers.lanes import Lanes
 from ..log.emitter import Said
 from ..messages.jobs import UNATTRIBUTED, JobRecord, NewJob, Seconds
-from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
+from ..messages.mail import CheckDue, Drain, Ended, Housekeep, LanesEnded, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck
 from ..stores.troubles import BootLost, CommitUnknown, StoreBusy, TurnConflict, again
 from ..stores.turn_ports import HELD_UP_SECONDS
@@ -199,9 +199,7 @@ class JobBroker(RuntimeActor):
     def hear_first(self) -> None:
         """Have HandlerActors report lanes that have ended, before this broker handles what those have queued since."""
         for name in self._lanes.unread:
-            actor = self.context.post.find(f"handler:{name}")
-            if actor is not None:
-                actor.catch_up()
+            self.context.post.tell(f"handler:{name}", LanesEnded(), here=True)
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Only a message that a broker has read may have killed it."""
@@ -279,7 +277,7 @@ class JobBroker(RuntimeActor):
         return stored or None
 
     def _queue_here(self, jobs: Sequence[NewJob], stored: list[tuple[JobRecord, bool]]) -> None:
-        if self.mailbox.mail or self._pending or self._lanes.unread:
+        if self.mailbox.mail or self._pending or self._lanes.is_news_due:
             return
         began = self.busy_since = self.context.clock.monotonic()
         try:

@@ -126,6 +126,7 @@ class Lane:
     Attributes:
         grace_is_over: it was given up and its grace is over: the job need not wait for it any more.
         is_closed: the function has ended, so that the lane cannot be given up any more.
+        is_own: its thread has made its claim itself, in the lane before, and may well make the next.
         progress: the last report of the function, as JSON text, whether it has been sent yet or not.
         _signal: the event at which `sleep` waits. It is made when needed: most jobs never sleep, and making it is a
             good part of a short job's cost.
@@ -144,6 +145,7 @@ class Lane:
     grace_is_over: bool = False
     is_closed: bool = False
     is_said_slow: bool = False
+    is_own: bool = False
     handle: RunHandle = NO_HANDLE
     _begun: bool = False
     _is_reported: bool = False

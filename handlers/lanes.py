@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from ..environment.clock import Clock, Timer
@@ -108,8 +109,9 @@ eight.
 
 
 ENDINGS_SECONDS = 0.002
-"""How long an ending of a child process waits for others, if its place is taken: a turn for each would cost more than
-the jobs. Lanes on threads batch by themselves, as each keeps the interpreter for about as long.
+"""How long an ending waits for others, if its place in a child process is taken, or is taken by a claim that the lane's
+own thread has made, as in a chain: a turn or a switch of threads for each would cost more than the jobs. Other lanes on
+threads batch by themselves, as each keeps the interpreter for about as long.
 """
 
 
@@ -210,11 +212,29 @@ class Lanes:
         name = lane.handler.name
         self._unread.setdefault(name, deque()).append(LaneEnded(lane, outcome, seconds, following))
         self._forget(lane)
-        if following is None or lane.handler.kind != "process":
+        # In a test's frozen time the clock would never make the call.
+        is_next_sure = following is not None and following.is_own and seconds > 0.0
+        if following is None or not (is_next_sure or lane.handler.kind == "process"):
             self._notify(lane)
         elif name not in self._soon:
             self._soon.add(name)
-            self._context.clock.after(ENDINGS_SECONDS, partial(self._notify, lane))
+            self._context.clock.after(ENDINGS_SECONDS, partial(self._notify_late, lane))
+
+    def _notify_late(self, lane: Lane) -> None:
+        """Notify a lane's HandlerActor if an ending has waited long enough: the first ones may have been read."""
+        left = ENDINGS_SECONDS - self._waited(lane.handler.name)
+        if left > 0.0:
+            self._context.clock.after(left, partial(self._notify_late, lane))
+        else:
+            self._notify(lane)
+
+    def _waited(self, name: str) -> Seconds:
+        """For how long the oldest unread ending of a name has waited; without limit if there is none."""
+        try:
+            oldest = self._unread[name][0]
+        except (KeyError, IndexError):
+            return inf
+        return self._context.clock.monotonic() - oldest.lane.started_monotonic - oldest.seconds
 
     def _notify(self, lane: Lane) -> None:
         name = lane.handler.name
@@ -232,9 +252,15 @@ class Lanes:
             raise
 
     @property
+    def is_news_due(self) -> bool:
+        """Whether an unread ending should be read before a thread makes another claim."""
+        waited = map(self._waited, tuple(self._soon))
+        return bool(self._notified) or any(ENDINGS_SECONDS / 2 < seconds < inf for seconds in waited)
+
+    @property
     def unread(self) -> list[str]:
         """The names with endings that their HandlerActors have not read."""
-        return list(self._notified)
+        return [name for name, unread in list(self._unread.items()) if unread]
 
     def take_ended(self, name: str) -> list[LaneEnded]:
         # A lane that ends after this line sends a message again; earlier endings are in the queue.
@@ -301,8 +327,11 @@ class Lanes:
 
 
 class Waiting(NamedTuple):
+    """A claim without a lane. `by`: the thread that has put it here."""
+
     claim: Claim
     since: Seconds
+    by: int = 0
 
 
 class Backlog:
@@ -315,9 +344,9 @@ class Backlog:
         self.waiting: deque[Waiting] = deque()
         self.closed = False
 
-    def add(self, claims: Sequence[Claim], now: Seconds) -> None:
+    def add(self, claims: Sequence[Claim], now: Seconds, by: int = 0) -> None:
         with self._lock:
-            self.waiting.extend(map(Waiting, claims, repeat(now)))
+            self.waiting.extend(map(Waiting, claims, repeat(now), repeat(by)))
 
     def put_first(self, claim: Claim, now: Seconds) -> None:
         with self._lock:
@@ -327,10 +356,10 @@ class Backlog:
         with self._lock:
             return self.waiting.popleft().claim if self.waiting else None
 
-    def serve(self, open_lane: Callable[[Claim], Lane | None]) -> Lane | None:
+    def serve(self, open_lane: Callable[[Waiting], Lane | None]) -> Lane | None:
         """Open a lane for the first claim, and only then remove it: at every moment it is here or on a lane."""
         with self._lock:
-            lane = open_lane(self.waiting[0].claim) if self.waiting and not self.closed else None
+            lane = open_lane(self.waiting[0]) if self.waiting and not self.closed else None
             if lane is not None:
                 self.waiting.popleft()
             return lane

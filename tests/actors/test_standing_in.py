@@ -324,6 +324,52 @@ def test_the_end_of_a_lane_and_the_next_job_are_stored_in_one_turn(rt, recorder,
     assert rt.jobs.join(second, timeout=SECONDS_MAX).state == "done"
 
 
+def test_the_ends_of_a_chain_are_stored_together(timed, time, recorder):
+    rt, is_over = timed(), threading.Event()
+
+    def link(job):
+        time.advance(0.0001)
+        if job.data:
+            job.queue("work", job.data - 1)
+        else:
+            is_over.set()
+
+    rt.jobs.add_handler("work", link)
+    rt.jobs.queue("work", 30)
+    assert is_over.wait(SECONDS_MAX)
+    recorder.until(lambda: len(recorder.of("job.done")) == 31, "all of its links to be done")
+
+    ends = [[move["k"] for move in turn["moves"]].count("done") for turn in recorder.of("turn.committed")]
+    assert (sum(ends), max(ends) >= 8) == (31, True)
+    assert not recorder.audit().findings
+
+
+@pytest.mark.parametrize("stands_still", [False, True], ids=["time-passes", "time-stands-still"])
+def test_the_end_of_a_job_does_not_wait_for_the_next_of_its_chain(runtime, timed, recorder, caller, stands_still):
+    rt, begins, goes_on = (timed if stands_still else runtime)(), threading.Event(), threading.Event()
+    links = []
+
+    def link(job):
+        if job.data == 0:
+            goes_on.wait(SECONDS_MAX)
+            return
+        if job.data == 1:
+            begins.wait(SECONDS_MAX)
+        links.append(job.queue("work", job.data - 1))
+
+    rt.jobs.add_handler("work", link)
+    rt.jobs.queue("work", 10)
+    recorder.until(lambda: len(links) == 9, "the last but one to begin")
+    joined = caller(rt.jobs.join, links[8])
+    recorder.until(lambda: links[8].id in rt.boot.joins.awaited(), "somebody to wait for it")
+    begins.set()
+
+    try:
+        assert joined.result(SECONDS_MAX).state == "done"
+    finally:
+        goes_on.set()
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
 @pytest.mark.parametrize("kind", ["Run", "LanesEnded", "Settled"])
 def test_a_handler_actor_that_dies_on_whichever_thread_kills_no_other(runtime, recorder, kind, error):

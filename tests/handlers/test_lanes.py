@@ -63,7 +63,7 @@ class House:
         return Lane(claim.job.row_id, handler, claim, self.context, self.next_lane)
 
     def next_lane(self, _):
-        return self.backlog.serve(self.lane)
+        return self.backlog.serve(lambda waiting: self.lane(waiting.claim))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_claim_that_gets_no_lane_stays_where_it_is():
 def test_a_claim_is_in_line_until_its_lane_is_there():
     backlog, seen = Backlog(), []
     backlog.add([claim(2)], 0.0)
-    backlog.serve(lambda first: seen.append((first, len(backlog.waiting))))
+    backlog.serve(lambda first: seen.append((first.claim, len(backlog.waiting))))
 
     assert seen == [(claim(2), 1)]
 
@@ -284,26 +284,55 @@ def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(hous
     assert taken + (lanes.take_ended("x") if len(house.sent) == 2 else []) == [one, two]
 
 
-def test_an_end_in_a_child_whose_place_is_taken_is_told_soon_with_the_others(house):
-    due = []
-    house.context.clock.after = lambda seconds, call: due.append((seconds, call))
+@pytest.mark.parametrize(("kind", "is_own"), [("process", False), ("thread", True), ("thread", False)])
+def test_an_end_whose_place_is_taken_is_told_soon_with_the_others(house, kind, is_own):
+    now, due = [0.0], []
+    house.context.clock = SimpleNamespace(monotonic=lambda: now[0], after=lambda *call: due.append(call))
     lanes = Lanes(lambda ended: house.context)
-    handler = SimpleNamespace(name="x", kind="process")
+    handler = SimpleNamespace(name="x", kind=kind)
+
+    def end(lane, following, seconds=0.001):
+        lane.started_monotonic, now[0] = now[0], now[0] + seconds
+        lanes.ended(lane, DONE, seconds, following)
+
+    def time_is_over():
+        seconds, call = due.pop()
+        now[0] += seconds
+        call()
+
+    house.context.clock.now = house.context.clock.monotonic
     ends = [lanes.open_lane(handler, claim(row_id), lambda _: None) for row_id in (1, 2, 3, 4)]
-
+    for lane in ends:
+        lane.is_own = is_own
     for lane, following in pairwise(ends):
-        lanes.ended(lane, DONE, 0.0, following)
-    assert (house.sent, len(due), due[0][0] < 0.01) == ([], 1, True)
+        end(lane, following)
+    if not (is_own or kind == "process"):
+        assert (house.sent, due) == (["handler:x"], []), "other lanes on threads batch by themselves"
+        return
+    assert (house.sent, len(due), due[0][0] < 0.01, lanes.is_news_due) == ([], 1, True, True)
+    assert lanes.unread == ["x"]
 
-    due.pop()[1]()
-    assert (house.sent, len(lanes.take_ended("x"))) == (["handler:x"], 3)
+    time_is_over()
+    assert (house.sent, len(lanes.take_ended("x")), lanes.is_news_due) == (["handler:x"], 3, False)
 
-    lanes.ended(ends[0], DONE, 0.0, ends[1])
-    lanes.ended(ends[3], DONE, 0.0, None)
-    assert (len(house.sent), len(lanes.take_ended("x"))) == (2, 2), "one whose place is free does not wait"
+    end(ends[0], ends[1])
+    assert not lanes.is_news_due, "it has not waited yet"
+    lanes.take_ended("x")
+    now[0] += 0.001
+    end(ends[1], ends[2])
+    seconds, call = due.pop()
+    now[0] += 0.0005
+    call()
+    assert (len(house.sent), len(due), due[0][0] < seconds) == (1, 1, True), "a younger one waits on"
+    time_is_over()
+    assert (len(house.sent), len(lanes.take_ended("x"))) == (2, 1)
 
-    due.pop()[1]()
-    assert len(house.sent) == 2, "nothing is left to be told"
+    end(ends[0], ends[1])
+    end(ends[3], None)
+    assert (len(house.sent), len(lanes.take_ended("x"))) == (3, 2), "one whose place is free does not wait"
+
+    time_is_over()
+    assert (len(house.sent), due) == (3, []), "nothing is left to be told"
 
 
 def test_of_two_threads_of_a_job_the_newest_counts_until_it_has_had_its_grace():
