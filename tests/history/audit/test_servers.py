@@ -72,15 +72,22 @@ def test_a_birth_that_nobody_who_died_can_have_made_is_missing(before):
 
 @pytest.mark.parametrize(
     ("holder_is", "untold", "found"),
-    [("silent", 1, []), ("silent", 2, ["missing moves"]), ("alive", 1, ["missing moves"])],
+    [
+        ("silent", 1, []),
+        ("silent", 2, ["missing moves"]),
+        ("alive", 1, ["missing moves"]),
+        ("alive beside an operator who was lost", 1, ["missing moves"]),
+    ],
 )
 def test_one_move_of_the_holder_may_be_untold_if_the_holder_has_died(holder_is, untold, found):
     producer = on_rabbit("producer").move("queued", None, 0, 0)
     one = on_rabbit("one", among=producer).move("claimed", "queued", 1, 0)
     for _ in range(untold):
         one.hop("failed", "running", 1, 1)
-    if holder_is == "alive":
+    if holder_is.startswith("alive"):
         one.said("job.parked", ts=2000.0)
+    if "operator" in holder_is:
+        producer.turn({"k": "acted", "b": "op"})
     two = on_rabbit("two", among=producer).said("job.parked").move("claimed", "queued", 2, 1)
 
     report = audited(told(producer, one, two.move("done", "running", 2, 2).stop()))

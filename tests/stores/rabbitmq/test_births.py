@@ -65,6 +65,18 @@ def test_jobs_are_published_and_delivered_as_those_of_an_ordinary_turn(store, se
     assert {job.id for job in take(store, begun=9)} == {"first", "a", "b", "c"}
 
 
+@pytest.mark.parametrize("delay", [0.0, 60.0])
+def test_a_job_that_its_runtime_queues_again_by_its_id_is_published_once(store, delay) -> None:
+    job = new("a", run_at=NOW + delay, due_in=delay)
+    with store.turn("b", NOW) as turn:
+        ((first, is_fresh),) = turn.jobs.insert([job])
+    with store.turn("b", NOW) as turn:
+        (again,) = turn.jobs.insert([job])
+        moves = turn.transitions
+
+    assert (is_fresh, again, moves) == (True, (first, False), [])
+
+
 def test_each_turn_has_the_next_number_and_is_kept_until_the_next(store) -> None:
     numbers = [bear(store, new(job_id)).did.turn for job_id in "ab"]
 
