@@ -90,6 +90,43 @@ def test_an_ending_that_a_dying_broker_never_settled_is_told_to_the_next_one(run
     assert (done.result, runs) == ("once", [job.id])
 
 
+@pytest.mark.parametrize(
+    ("kind", "ask"),
+    [
+        ("KeepStep", lambda rt, job: job.step("one", int)),
+        ("Queue", lambda rt, job: job.queue("nobody")),
+        ("Queue", lambda rt, job: rt.scheduler.run_now("nobody", key="late")),
+        ("Ended", lambda rt, job: None),
+    ],
+    ids=["step", "job", "run_now", "end"],
+)
+def test_a_crash_over_what_a_job_says_tells_which_job_that_descends_from(runtime, recorder, monkeypatch, kind, ask):
+    rt, is_armed = runtime(), threading.Event()
+    recorder.until(lambda: is_idle(rt), "its broker")
+    broker = rt.boot.post.find("broker")
+    receive = broker.receive
+
+    def die_once(mail):
+        if is_armed.is_set() and type(mail.body).__name__ == kind:
+            is_armed.clear()
+            raise SystemExit("killed by a test")
+        receive(mail)
+
+    def work(job):
+        is_armed.set()
+        ask(rt, job)
+
+    rt.scheduler.add("nobody", "@yearly", key="late")
+    rt.jobs.add_handler("root", lambda job: job.queue("work", id="child"))
+    rt.jobs.add_handler("work", work)
+    monkeypatch.setattr(broker, "receive", die_once)
+    rt.jobs.join(rt.jobs.queue("root", id="root"), timeout=SECONDS_MAX)
+    rt.jobs.join("child", timeout=SECONDS_MAX)
+
+    (crash,) = recorder.of("actor.crashed")
+    assert (crash["child"], crash["message"], crash["message_corr"]) == ("broker", kind, "root")
+
+
 def test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telling(
     runtime, recorder, monkeypatch, caller
 ):
