@@ -384,7 +384,7 @@ class ClaimPromises(StoreCase):
         assert (noted, held.deferred, held.timeout, held.expires_at, held.max_attempts) == (True, 1, 60.0, NOW + 40, 7)
         assert not too_late
         assert settled is not None
-        assert settled.state == "done"
+        assert (settled.state, settled.deferred, settled.expires_at) == ("done", 0, None)
 
     def test_progress_is_kept_only_of_the_current_claim(self, store: Store) -> None:
         """JobQueue.note_progress: Keep how far a job is, only if the claim is current."""

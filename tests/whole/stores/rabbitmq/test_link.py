@@ -68,6 +68,19 @@ def test_an_error_in_the_links_own_thread_ends_the_connection_for_the_server_too
     assert connection is not player.link._connection  # type: ignore[attr-defined]
 
 
+def test_a_link_that_still_connects_is_stopped_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SECONDS_MAX)
+        link = link_to(f"amqp://127.0.0.1:{silent.getsockname()[1]}/")
+        link.start(lambda event: None)
+        peer, _ = silent.accept()
+
+        link.stop()
+
+        assert not link._thread.is_alive()
+        peer.close()
+
+
 def test_a_session_is_given_up_though_the_server_does_not_answer_the_close(vhosts: Vhosts, player: Player) -> None:
     link, node = player.link, vhosts.server.nodes[0]
     node.signal(signal.SIGSTOP)
