@@ -6,7 +6,13 @@ import threading
 import time as walltime
 
 import pytest
-from lamplighter.environment.clock import CANCELLED_CALLS_MIN, STEP_SECONDS_MAX, SystemClock
+from lamplighter.environment.clock import (
+    CANCELLED_CALLS_MIN,
+    COMPARED_SECONDS_MAX,
+    COMPARISONS_MAX,
+    STEP_SECONDS_MAX,
+    SystemClock,
+)
 
 
 def test_deadlines_go_with_their_jobs(runtime, recorder):
@@ -90,6 +96,30 @@ def test_small_steps_are_noticed_when_they_have_become_a_large_one(stepped, step
         clock.notice()
 
     assert jumps == [pytest.approx(2 * step, abs=0.3)]
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "jump"), [(0, None), (1, None), (COMPARISONS_MAX - 1, None), (COMPARISONS_MAX, 1800.0)]
+)
+def test_a_process_that_was_put_aside_between_two_readings_compares_a_few_times(monkeypatch, disturbed, jump):
+    elapsed, left = 0.0, 0
+    monkeypatch.setattr(walltime, "monotonic", lambda: elapsed)
+
+    def wall():
+        nonlocal elapsed, left
+        # The process stands still for an hour after it has read the wall time.
+        now, left = 1e9 + elapsed, left - 1
+        elapsed += 3600.0 if left >= 0 else COMPARED_SECONDS_MAX / 2
+        return now
+
+    monkeypatch.setattr(walltime, "time", wall)
+    clock, jumps = SystemClock(), []
+    clock.on_jump(jumps.append)
+    left = disturbed
+
+    clock.notice()
+
+    assert jumps == ([] if jump is None else [pytest.approx(-jump, abs=1)])
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])

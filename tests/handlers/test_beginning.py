@@ -104,9 +104,11 @@ def test_a_job_without_a_timeout_does_not_block_the_others_for_ever(timed, time,
     rt = timed(begin_seconds_max=LIMIT, lane_grace_seconds=5)
     with blocked(rt) as (handler, culprit):
         job = rt.jobs.queue("work", "waits")
-        recorder.wait_for("job.started", job_id=job.id)
+        started = recorder.wait_for("job.started", job_id=job.id)
 
-        time.advance(LIMIT + 2)
+        # The first look is too early, and each next one two seconds later.
+        time.advance(LIMIT - 1)
+        time.advance(2)
         failed = recorder.wait_for("job.failed", job_id=job.id)
         # Its loop is given up.
         time.advance(5)
@@ -114,6 +116,7 @@ def test_a_job_without_a_timeout_does_not_block_the_others_for_ever(timed, time,
 
         reason = f"interrupted: not begun within 10 s: its event loop is blocked by job {culprit.id}"
         assert (failed["reason"], failed["attempt"]) == (reason, 0)
+        assert failed["ts"] - started["ts"] == pytest.approx(LIMIT + 1, abs=0.01)
         assert (done.attempt, handler.called) == (1, [culprit.id, job.id])
         assert rt.jobs.get(culprit).state == "running"
         handler.goes_on.set()

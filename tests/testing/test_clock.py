@@ -15,14 +15,17 @@ def test_time_stands_still_until_the_test_lets_it_pass() -> None:
     clock = time.clock()
     made: list[str] = []
     clock.after(10, lambda: made.append("after"))
+    clock.after(10, lambda: made.append("after it"))
     clock.at(time.wall + 20, lambda: made.append("at"))
+    clock.at(time.wall + 20, lambda: made.append("at the same instant"))
 
     told = []
     for seconds in (9, 1, 10):
         time.advance(seconds)
         told.append(list(made))
 
-    assert told == [[], ["after"], ["after", "at"]]
+    of_ten = ["after", "after it"]
+    assert told == [[], of_ten, [*of_ten, "at", "at the same instant"]]
     assert (time.now, clock.monotonic()) == (datetime(2026, 1, 1, 0, 0, 20, tzinfo=UTC), 20)
 
 
