@@ -6,17 +6,19 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Discard, JobFailed, Runtime, StaleClaim
 from lamplighter.broker.outbox import Outbox
-from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies, TurnTime
+from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies, TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import Transition
 from lamplighter.messages.tallies import BOUNDS, EVER, HOUR, LOCK, MINUTE, OTHERS, SPANS, TURN, Tally
+from lamplighter.messages.views import TurnView
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.transitions import born
 from lamplighter.testing import drain
@@ -135,6 +137,29 @@ def test_of_a_write_batch_it_is_counted_how_long_it_took_and_could_not_write():
 
     found = {one.kind: (one.name, one.n, one.seconds) for one in tallies.tallies() if one.span == EVER}
     assert found == {TURN: (OTHERS, 1, 0.75), LOCK: (OTHERS, 1, 0.5)}
+
+
+def test_the_last_write_batch_is_told_beside_the_present_one_once_one_was_stored():
+    time = ManualTime(0.0)
+    times, views = TurnTimes(time.clock().monotonic), []
+
+    def look(trouble: str | None = None) -> None:
+        time.advance(1)
+        views.append(times.view(trouble))
+
+    look()
+    for is_stored in (False, True, False):
+        times.began, times.writes_from = time.elapsed, None
+        look("locked")
+        times.writes_from = time.elapsed
+        look()
+        times.end(is_stored=is_stored)
+        look()
+
+    waits = TurnView(under_way_seconds=1.0, is_waiting=True, trouble="locked")
+    writes, last = TurnView(under_way_seconds=2.0), {"took_seconds": 2.0, "waited_seconds": 1.0}
+    after = [replace(waits, **last), replace(writes, **last), TurnView(**last)]
+    assert views == [TurnView(), waits, writes, TurnView(), waits, writes, TurnView(**last), *after]
 
 
 def test_an_attempt_that_had_lost_its_claim_is_counted(runtime, tmp_path):

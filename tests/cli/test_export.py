@@ -17,6 +17,7 @@ from lamplighter.cli.main import main
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.schedules import SlotEntry
 from lamplighter.messages.tallies import EVER, MINUTE, Tally, start_of
+from lamplighter.rules.capabilities import not_supported
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from ..admin.test_exporting import a_schedule
@@ -170,7 +171,10 @@ def test_tallies_are_written_by_their_span(filled, capsys):
         (["slots", "--from", "noon", "--json"], 2, "expected a time such as 2h"),
         (["tallies", "none-such", "--csv"], 1, ""),
         (["jobs", "-s", "none.db", "--json"], 3, "which is no file"),
-        (["jobs", "-s", "amqp://nobody@127.0.0.1:1", "--json"], 2, "this store keeps queues, no table of jobs"),
+        *[
+            ([what, "-s", "amqp://nobody@127.0.0.1:1", "--json"], 2, f"lamplighter: {not_supported(feature)}\n")
+            for what, feature in {"jobs": "export", "steps": "export", "slots": "export", "tallies": "tallies"}.items()
+        ],
     ],
 )
 def test_what_cannot_be_written_is_said(filled, capsys, words, code, says):

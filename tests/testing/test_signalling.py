@@ -6,12 +6,13 @@ import json
 import random
 import signal
 from collections import Counter
+from functools import partial
 
 import pytest
 from lamplighter import Job, Runtime, Snooze
 from lamplighter.environment.environment import Environment
 from lamplighter.testing import Faults, Simulation
-from lamplighter.testing.simulation.virtual_primitives import VirtualEvent
+from lamplighter.testing.simulation.virtual_primitives import VirtualEvent, VirtualLock, VirtualRelock
 from lamplighter.testing.simulation.virtual_scheduler import Process, VirtualScheduler
 
 SIGNALS = Faults(signal_burst=0.02)
@@ -88,6 +89,27 @@ def test_a_signal_waits_for_ever_for_the_lock_of_an_event_that_its_thread_is_in(
     world.end()
 
     assert (is_over, other.is_set()) == (goes_on, not is_the_same)
+
+
+@pytest.mark.parametrize(("make", "depth"), [(VirtualLock, 1), (VirtualRelock, 1), (VirtualRelock, 2)])
+def test_a_lock_is_held_by_one_task_at_a_time_as_they_have_asked_for_it(make, depth):
+    world = VirtualScheduler(random.Random(0), 0.0)
+    lock, held = make(world), []
+
+    def hold(name, more):
+        with lock:
+            if more > 1:
+                hold(name, more - 1)
+            held.append((name, round(world.elapsed, 3)))
+            world.sleep(1.0)
+
+    for name in "abc":
+        world.spawn(partial(hold, name, depth), name, Process(1))
+        world.sleep(0.1)
+    world.sleep(10.0)
+    world.end()
+
+    assert held == [(name, number * depth + more) for number, name in enumerate("abc") for more in range(depth)]
 
 
 def test_what_a_signal_called_before_is_given_back():

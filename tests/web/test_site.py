@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -19,7 +20,7 @@ from lamplighter.messages.views import RuntimeView
 from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
 from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
-from lamplighter.web.pages.page import PageVisit
+from lamplighter.web.pages.page import STREAM, PageVisit
 from lamplighter.web.pages.routes import Route, route_of
 from lamplighter.web.site import HEADERS
 
@@ -471,6 +472,23 @@ def test_a_sweep_in_many_requests_says_in_each_what_its_first_form_said(
 
     assert told == ["1 job of 3", "2 jobs of 3", "3 jobs of 3", "3 jobs of 3"]
     assert [(act["by"], act["reason"]) for act in acts] == [("ada", "up")] * 3
+
+
+def test_each_page_of_a_sweep_that_is_followed_says_what_is_done_by_then(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 1)
+    monkeypatch.setattr("lamplighter.web.live.TOLD_SECONDS", 0.0)
+    form = confirm(page, {"which": "matching", "q": "state:dead name:mail", "action": "requeue"})
+    stream = page.post("/act/jobs", form, accept=STREAM).stream
+    assert stream is not None
+
+    async def follow() -> list[str]:
+        return [json.loads(piece.partition(b"data: ")[2]) async for piece in stream()]
+
+    told = [" ".join(text.split()).partition('polite">')[2].partition(".")[0] for text in asyncio.run(follow())]
+
+    assert told == ["1 job of 3 done", "2 jobs of 3 done", "3 jobs of 3 done", "3 jobs of 3 done"]
 
 
 def test_a_number_that_has_changed_since_it_was_shown_stops_it(page: Page) -> None:

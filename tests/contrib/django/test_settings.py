@@ -46,6 +46,41 @@ def test_what_is_wrong_is_told_by_its_name(shop: None, given: Any, says: str) ->
     assert says in message
 
 
+OWN = "postgresql://ada@db.example/shop"
+
+
+@pytest.mark.parametrize(
+    ("given", "store"),
+    [
+        (None, OWN),
+        ({}, OWN),
+        ({"DRAIN": 3}, OWN),
+        ({"DATABASE": "default"}, OWN),
+        ({"DATABASE": "replica"}, "none"),
+        ({"STORE": "jobs.db"}, "jobs.db"),
+        # A variable of the environment that is not set.
+        ({"STORE": ""}, ""),
+        ({"STORE": None}, None),
+        ({"STORE": "", "DRAIN": 3}, ""),
+    ],
+)
+def test_only_a_project_that_says_no_store_has_it_in_its_own_database(
+    shop: None, given: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lamplighter.contrib.django.configured import runtime_options
+
+    own = {"NAME": "shop", "HOST": "db.example", "USER": "ada", "PASSWORD": "", "PORT": "", "OPTIONS": {}}
+    monkeypatch.setattr(connections["default"], "vendor", "postgresql")
+    for name, value in own.items():
+        monkeypatch.setitem(connections["default"].settings_dict, name, value)
+
+    with override_settings(LAMPLIGHTER=given):
+        options = runtime_options()
+
+    assert options.pop("store", "none") == store
+    assert options == ({"drain": 3} if given and "DRAIN" in given else {})
+
+
 def test_each_wrong_part_is_told_by_itself(shop: None) -> None:
     with override_settings(LAMPLIGHTER={"STORE": 1, "DRAIN": -1, "COLOUR": "blue"}):
         assert [code for code, _ in told()] == ["lamplighter.E001"] * 3
