@@ -95,6 +95,31 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LOG,
+        "an operator who was lost excuses a move that only a boot that lives can have made",
+        "history/audit/verdicts.py",
+        "if doubt.by == ANY_BOOT and self._replay.lost_operators:",
+        "if self._replay.lost_operators:",
+        test="tests/history/audit/test_servers.py::test_one_move_of_the_holder_may_be_untold_if_the_holder_has_died",
+    ),
+    Mutant(
+        MESSAGES,
+        "a delayed job that its runtime queues again by its id is published again",
+        "stores/rabbitmq/pending_turn.py",
+        "        self.remember(record)\n        self.transitions.append(",
+        "        if job.run_at <= self.now:\n            self.remember(record)\n        self.transitions.append(",
+        test="tests/stores/rabbitmq/test_births.py::"
+        "test_a_job_that_its_runtime_queues_again_by_its_id_is_published_once",
+    ),
+    Mutant(
+        LIMITS,
+        "a function that has not begun is given up a look later than its limit says",
+        "handlers/lanes.py",
+        "<= self.clock.monotonic() - most]",
+        "<= self.clock.monotonic() - most - WATCH_SECONDS]",
+        test="tests/handlers/test_beginning.py::test_a_job_without_a_timeout_does_not_block_the_others_for_ever",
+    ),
+    Mutant(
         FLOW,
         "a job that follows a transaction of Django's follows that of the default database",
         "contrib/django/configured.py",

@@ -76,7 +76,7 @@ def test_a_birth_that_nobody_who_died_can_have_made_is_missing(before):
         ("silent", 1, []),
         ("silent", 2, ["missing moves"]),
         ("alive", 1, ["missing moves"]),
-        ("alive beside an operator who was lost", 1, ["missing moves"]),
+        ("alive-beside-a-lost-operator", 1, ["missing moves"]),
     ],
 )
 def test_one_move_of_the_holder_may_be_untold_if_the_holder_has_died(holder_is, untold, found):
