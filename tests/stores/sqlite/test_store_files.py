@@ -10,11 +10,12 @@ import threading
 
 import pytest
 from lamplighter import Runtime, StoreGone
+from lamplighter.environment import Environment
+from lamplighter.environment.replies import ThreadReply
 from lamplighter.stores import locks
 from lamplighter.stores.sqlite import connections, posix_lock_guard
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.troubles import CommitUnknown
-from lamplighter.testing.draining import is_idle
 
 from support.conformance.kit import NOW, new, put
 
@@ -64,13 +65,19 @@ def test_an_idle_runtime_notices_that_its_file_is_gone_and_accepts_nothing_more(
 
 
 def test_callers_that_wait_for_a_job_are_told_that_the_file_is_gone(runtime, recorder, caller, path):
-    rt = runtime()
+    waits = threading.Event()
+
+    class NotedReply(ThreadReply):
+        def wait(self, seconds):
+            waits.set()
+            return super().wait(seconds)
+
+    rt = runtime(environment=Environment(reply=NotedReply))
     job = rt.jobs.queue("mail")
-    # Then the scheduler has given its connection back, by which the caller reads the job before it waits. If the caller
-    # had to open one while the file goes, it would be told that the file cannot be opened.
-    recorder.until(lambda: is_idle(rt), "the scheduler to have read its schedules")
+    waits.clear()
+    # Before it waits, the caller reads the job. While the file goes, it would be told that it cannot be opened.
     joined = caller(rt.jobs.join, job, timeout=20)
-    recorder.until(rt.boot.joins.awaited, "it to be waited for")
+    assert waits.wait(15)
 
     remove_all(path)
 
