@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from lamplighter.doctor.diagnosis import Diagnosis
@@ -43,6 +44,13 @@ def found(path: Path | str, check: str, **options: Any) -> list[Diagnosis]:
     """What one check finds."""
     with evidence_at(str(path), **{"timeout": PATIENCE, **options}) as seen:
         return list(examine(seen, chosen([check])).findings)
+
+
+def told(check: str, **facts: Any) -> list[tuple[str, str, str]]:
+    """What one check says of a place where nothing is known but these facts: level, evidence, remedy."""
+    condition = SimpleNamespace(unreached=None, moved_to=lambda: None, parts=("database", "queues", "table"))
+    seen = SimpleNamespace(at=0.0, address="a server", unread=None, condition=condition, **facts)
+    return [(one.level, one.evidence, one.remedy) for one in examine(seen, chosen([check])).findings]
 
 
 def levels(findings: list[Diagnosis]) -> list[str]:

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from lamplighter.doctor.examining import chosen, examine
 from lamplighter.stores.postgresql.condition import ServerFacts, ServerSession, TableSize
 from lamplighter.stores.rabbitmq.admin_connection import Depth
+
+from .kit import told
 
 WELL = ServerFacts(
     server_version="16.2",
@@ -27,13 +28,6 @@ WELL = ServerFacts(
     ahead=0.0,
     version=5,
 )
-
-
-def told(check: str, **facts: Any) -> list[tuple[str, str, str]]:
-    """What one check says of a place where nothing is known but these facts: level, evidence, remedy."""
-    condition = SimpleNamespace(unreached=None, moved_to=lambda: None, parts=("database", "queues"))
-    seen = SimpleNamespace(at=0.0, address="a server", unread=None, condition=condition, **facts)
-    return [(one.level, one.evidence, one.remedy) for one in examine(seen, chosen([check])).findings]
 
 
 def on_postgresql(check: str, facts: dict[str, Any] | None = None, **known: Any) -> list[tuple[str, str, str]]:
