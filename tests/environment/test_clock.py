@@ -154,6 +154,25 @@ def test_a_clock_may_be_stopped_by_a_call_of_its_own():
     assert stopped.wait(15)
 
 
+def test_a_stop_waits_for_the_call_that_is_being_made():
+    clock, begun, returned = SystemClock(), threading.Event(), threading.Event()
+    was_waited_for = []
+
+    def call():
+        begun.set()
+        was_waited_for.append(not returned.wait(0.3))
+
+    clock.after(0.0, call)
+    clock.start()
+    assert begun.wait(15)
+
+    clock.stop()
+    returned.set()
+
+    assert not clock._thread.is_alive()
+    assert was_waited_for == [True]
+
+
 def test_a_call_that_fails_is_told_and_takes_no_other_with_it(monkeypatch):
     told, made = [], threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda failed: told.append(failed.exc_value))

@@ -8,7 +8,8 @@ import threading
 from typing import Any
 
 import pytest
-from lamplighter.environment.replies import LoopReply, ThreadReply, answer, answer_all
+from lamplighter.environment import replies
+from lamplighter.environment.replies import YIELDS_MAX, LoopReply, Mailbox, ThreadReply, answer, answer_all
 from lamplighter.errors import UnknownJob
 
 SECONDS_MAX = 30.0
@@ -214,3 +215,30 @@ def test_a_refusal_that_nobody_came_to_hear_is_no_error_of_the_hosts_loop():
     run(main)
 
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected", "arrivals", "yields"),
+    [
+        (3, 3, [1], 0),
+        (0, 3, [1, 1, 1, 1], 3),
+        (0, 3, [0, 3], 1),
+        (0, 9, [1, 2, 0, 6], 3),
+        (0, 99, [1] * 9, YIELDS_MAX),
+    ],
+    ids=["all are here", "all come", "nobody comes", "no more come", "too many"],
+)
+def test_a_reader_lets_others_write_while_any_do_and_not_for_long(monkeypatch, waiting, expected, arrivals, yields):
+    mailbox, told = Mailbox(), []
+    for number in range(waiting):
+        mailbox.put(number)
+
+    def sleep(seconds):
+        told.append(seconds)
+        for _ in range(arrivals[len(told) - 1]):
+            mailbox.put("another")
+
+    monkeypatch.setattr(replies.time, "sleep", sleep)
+    mailbox.gather(expected)
+
+    assert (told, len(mailbox)) == ([0] * yields, waiting + sum(arrivals[:yields]))
