@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shutil
 import socket
 import stat
@@ -311,22 +312,44 @@ def test_what_the_dead_have_left_is_buried_with_them_or_tidied_away(tmp_path):
     place.leave("living")
 
 
-def test_while_nobody_asks_its_thread_does_not_wake(serve, monkeypatch):
-    waits = []
+@pytest.fixture
+def looks(monkeypatch):
+    """How long the thread that answers was ready to wait in each look, and for which callers it had not to."""
+    looks = []
     selected = controls.selectors.PollSelector.select
 
     def select(self, timeout=None):
+        found = selected(self, timeout)
         if threading.current_thread().name == "lamplighter control":
-            waits.append(timeout)
-        return selected(self, timeout)
+            looks.append((timeout, [events for key, events in found if key.data is not None]))
+        return found
 
     monkeypatch.setattr(controls.selectors.PollSelector, "select", select)
+    return looks
+
+
+def test_who_has_asked_and_takes_the_answer_slowly_wakes_the_thread_only_for_that(serve, call, looks):
+    # It has closed its side, so it could be read from at once, again and again.
+    served = serve(answer=lambda line: b"x" * ANSWER_BYTES_MAX + b"\n")
+    caller = call(served.path)
+    caller.sendall(b"hello\n")
+    caller.shutdown(socket.SHUT_WR)
+
+    assert len(caller.makefile("rb").read()) == ANSWER_BYTES_MAX + 1
+    served.controls.close()
+    served.threads[0].join(PATIENCE)
+    first, *others = [events for _, ready in looks for events in ready]
+    assert (first, {*others}) == (selectors.EVENT_READ, {selectors.EVENT_WRITE})
+
+
+def test_while_nobody_asks_its_thread_does_not_wake(serve, looks):
     served = serve()
     served.ask()
     served.controls.close()
     served.threads[0].join(PATIENCE)
 
     # Without a caller it waits for ever, with one for no longer than that one has.
+    waits = [timeout for timeout, _ in looks]
     assert waits[0] is waits[-1] is None
     bounded = [wait for wait in waits if wait is not None]
     assert bounded
