@@ -76,6 +76,21 @@ def test_a_child_that_does_not_stop_in_time_is_left_behind_and_the_others_stop(r
     assert child.status is ChildStatus.ABANDONED
 
 
+def test_a_stop_waits_for_the_whole_family_as_long_as_all_of_it_may_take(runtime, recorder, monkeypatch):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    recorder.wait_for("actor.started", child="handler:work")
+    family, waits = rt.boot._supervision.family, []
+    for place, child in enumerate(family.children.values()):
+        child.spec = child.spec._replace(stop_seconds_max=10.0**place)
+    wait = family.has_stopped.wait
+    monkeypatch.setattr(family.has_stopped, "wait", lambda most: waits.append(most) or wait(most))
+
+    rt.stop()
+
+    assert waits == [111.0 + STOP_SECONDS_MAX]
+
+
 def test_a_supervisor_that_dies_while_its_children_stop_leaves_them_to_its_successor(runtime, recorder):
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: None)
