@@ -99,6 +99,8 @@ def test_of_several_jobs_one_failure_is_enough_and_what_must_be_done_comes_first
     app.drain()
 
     assert states(app, mends, both, neither, unneeded) == ["done", "done", "dead", "cancelled"]
+    assert app.jobs.get(neither).reason == f"shares the fate of job {dies.id} (work), which is dead"
+    assert app.jobs.get(unneeded).reason == f"not needed: job {fine.id} (work) is done"
     with pytest.raises(UsageError, match="expected each job in one of after, after_ended and after_failed, got in two"):
         app.jobs.queue("gather", after_failed=dies, after_ended=[dies])
 
