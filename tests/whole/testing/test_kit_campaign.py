@@ -77,8 +77,15 @@ def test_a_scenario_that_raises_a_usage_error_fails_at_that_seed_and_the_others_
 
     summary = run(scenario, range(3))
 
-    assert [failure.seed for failure in summary.failures] == [1]
-    assert summary.seeds == 3
+    (failure,) = summary.failures
+    assert (failure.seed, summary.seeds) == (1, 3)
+    # Whoever reads it sees where it was raised, which nobody needs to know of a violation.
+    first, *_, raised, last = failure.says.splitlines()
+    assert (first, raised.strip(), last) == (
+        "Traceback (most recent call last):",
+        'raise UsageError("wrong")',
+        "lamplighter.errors.UsageError: wrong",
+    )
 
 
 def test_workers_of_a_campaign_that_is_given_up_do_not_stay() -> None:
