@@ -7842,6 +7842,14 @@ MUTANTS = (
     ),
     Mutant(
         MESSAGES,
+        "a confirm of one message counts for the oldest",
+        "stores/rabbitmq/pika/publishing.py",
+        "= (tag,)",
+        "= (self.first or tag,)",
+        test="tests/stores/rabbitmq/test_published.py",
+    ),
+    Mutant(
+        MESSAGES,
         "behind a message that cannot be written, confirms count for the wrong ones",
         "stores/rabbitmq/pika/publishing.py",
         "refused=True)\n                continue\n",

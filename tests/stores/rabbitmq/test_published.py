@@ -76,6 +76,22 @@ def test_a_confirm_of_many_is_of_all_up_to_its_number_and_of_no_more(published: 
     assert published.first == 4
 
 
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])
+def test_a_confirm_of_one_is_of_that_one_in_whatever_order_they_come(
+    published: Published, order: tuple[int, ...]
+) -> None:
+    first, second = sent(published, "a", "b"), sent(published, "c")
+
+    told = []
+    for number in order:
+        confirm(published, number, refused=number == 2)
+        told.append((first.future.done(), second.future.done(), published.first))
+
+    assert (first.future.result(0), second.future.result(0)) == (Sent((), (1,)), Sent())
+    heard = [set(order[: place + 1]) for place in range(3)]
+    assert told == [({1, 2} <= some, 3 in some, min({1, 2, 3} - some, default=None)) for some in heard]
+
+
 def test_a_message_that_cannot_be_written_takes_no_number_from_those_behind_it(published: Published) -> None:
     mixed, later = sent(published, "a", "x" * 256, "b"), sent(published, "c")
 
