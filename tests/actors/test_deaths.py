@@ -113,6 +113,8 @@ def test_a_crash_over_what_a_job_says_tells_which_job_that_descends_from(runtime
         receive(mail)
 
     def work(job):
+        # The end of the job before it would take the message along.
+        rt.jobs.join("root", timeout=SECONDS_MAX)
         is_armed.set()
         ask(rt, job)
 
