@@ -4488,8 +4488,16 @@ MUTANTS = (
         LANES,
         "an end that has waited is forgotten after a younger one",
         "handlers/lanes.py",
-        "            self._context.clock.after(left, partial(self._notify_late, lane))",
+        "            self._context.clock.after(ENDINGS_SECONDS - waited, partial(self._notify_late, lane))",
         "            pass",
+        test="tests/handlers/test_lanes.py::test_an_end_whose_place_is_taken_is_told_soon_with_the_others",
+    ),
+    Mutant(
+        LANES,
+        "an end waits for a moment too short for the clock, again and again",
+        "handlers/lanes.py",
+        "        if waited < ENDINGS_SECONDS / 2:",
+        "        if waited < ENDINGS_SECONDS:",
         test="tests/handlers/test_lanes.py::test_an_end_whose_place_is_taken_is_told_soon_with_the_others",
     ),
     Mutant(

@@ -328,11 +328,16 @@ def test_an_end_whose_place_is_taken_is_told_soon_with_the_others(house, kind, i
     assert (len(house.sent), len(lanes.take_ended("x"))) == (2, 1)
 
     end(ends[0], ends[1])
+    now[0] += 0.9 * due[0][0]
+    due.pop()[1]()
+    assert (len(house.sent), due, len(lanes.take_ended("x"))) == (3, [], 1), "the clock may not tell so short a wait"
+
+    end(ends[0], ends[1])
     end(ends[3], None)
-    assert (len(house.sent), len(lanes.take_ended("x"))) == (3, 2), "one whose place is free does not wait"
+    assert (len(house.sent), len(lanes.take_ended("x"))) == (4, 2), "one whose place is free does not wait"
 
     time_is_over()
-    assert (len(house.sent), due) == (3, []), "nothing is left to be told"
+    assert (len(house.sent), due) == (4, []), "nothing is left to be told"
 
 
 def test_of_two_threads_of_a_job_the_newest_counts_until_it_has_had_its_grace():
