@@ -222,6 +222,11 @@ class Recorder:
                     subscription.waiting.put({MARK: passed})
                     while runtime.boot is not None and not passed.wait(0.01):
                         pass
+                if subscription.call is self:
+                    # A stop does not wait for the thread, which ends with the None behind the last event.
+                    while runtime.boot is None and None in list(subscription.waiting.mail):
+                        with self._arrived:
+                            self._arrived.wait(0.01)
 
     def __call__(self, event: dict[str, Any]) -> None:
         if MARK in event:

@@ -85,7 +85,10 @@ def rt(runtime, recorder, seen):
         ),
     )
     runtime()
-    recorder.until(lambda: one.boot.post.find("broker")._state.others, "it to know its neighbour")
+    recorder.until(
+        lambda: (broker := one.boot.post.find("broker")) is not None and broker._state.others,
+        "it to know its neighbour",
+    )
     return one
 
 
