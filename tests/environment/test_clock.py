@@ -6,6 +6,7 @@ import threading
 import time as walltime
 
 import pytest
+from lamplighter.environment import clock as clock_module
 from lamplighter.environment.clock import (
     CANCELLED_CALLS_MIN,
     COMPARED_SECONDS_MAX,
@@ -74,8 +75,9 @@ def stepped(monkeypatch):
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0, 2.0, -2.0])
 def test_a_step_of_wall_time_is_noticed_once_in_either_direction(stepped, step):
-    clock, jumps = SystemClock(), []
+    clock, jumps, heard_too = SystemClock(), [], []
     clock.on_jump(jumps.append)
+    clock.on_jump(heard_too.append)
     clock.notice()
     unstepped = list(jumps)
 
@@ -84,6 +86,7 @@ def test_a_step_of_wall_time_is_noticed_once_in_either_direction(stepped, step):
         clock.notice()
 
     assert (unstepped, jumps) == ([], [pytest.approx(step, abs=0.5)])
+    assert heard_too == jumps
 
 
 @pytest.mark.parametrize("step", [0.6, -0.6])
@@ -143,6 +146,30 @@ def test_a_clock_without_a_call_that_is_due_soon_sleeps_as_long_as_it_may(second
         clock.at(walltime.time() + later, int)
 
     assert clock._step() == STEP_SECONDS_MAX
+
+
+@pytest.mark.parametrize("is_wall", [False, True])
+def test_a_clock_that_sleeps_long_is_woken_by_an_earlier_call_and_by_its_stop(recorder, monkeypatch, is_wall):
+    monkeypatch.setattr(clock_module, "STEP_SECONDS_MAX", 3600.0)
+    clock, made = SystemClock(), threading.Event()
+
+    def sleep_long():
+        recorder.until(lambda: clock._waits_until > walltime.monotonic() + 1800, "the clock to sleep")
+
+    clock.start()
+    sleep_long()
+    if is_wall:
+        clock.at(walltime.time(), made.set)
+    else:
+        clock.after(0.0, made.set)
+    assert made.wait(15)
+    sleep_long()
+    stopping = threading.Thread(target=clock.stop)
+    stopping.start()
+    stopping.join(15)
+
+    assert not stopping.is_alive()
+    assert not clock._thread.is_alive()
 
 
 def test_a_clock_may_be_stopped_by_a_call_of_its_own():

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 from lamplighter.environment import replies
-from lamplighter.environment.replies import YIELDS_MAX, LoopReply, Mailbox, ThreadReply, answer, answer_all
+from lamplighter.environment.replies import (
+    YIELDS_MAX,
+    ActorMailbox,
+    LoopReply,
+    Mailbox,
+    ThreadReply,
+    answer,
+    answer_all,
+)
 from lamplighter.errors import UnknownJob
 
 SECONDS_MAX = 30.0
@@ -242,3 +250,38 @@ def test_a_reader_lets_others_write_while_any_do_and_not_for_long(monkeypatch, w
     mailbox.gather(expected)
 
     assert (told, len(mailbox)) == ([0] * yields, waiting + sum(arrivals[:yields]))
+
+
+@pytest.mark.parametrize("kind", [Mailbox, ActorMailbox])
+def test_mail_that_is_taken_together_wakes_its_reader_for_none_of_it(kind):
+    mailbox, heard = kind(), []
+
+    def read():
+        heard.append(mailbox.get())
+        heard.extend(mailbox.take() for _ in range(3))
+        heard.append(mailbox._arrived.qsize())
+
+    for number in (1, 2, 3):
+        mailbox.put(number)
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join(SECONDS_MAX)
+
+    assert heard == [1, 2, 3, None, 0]
+
+
+def test_what_an_actor_tells_itself_is_read_next_and_wakes_nobody():
+    mailbox, heard = ActorMailbox(), []
+
+    def read():
+        heard.append(mailbox.get())
+        mailbox.put("own")
+        heard.append(mailbox._arrived.qsize())
+        heard.append(mailbox.get())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    mailbox.put("first")
+    reader.join(SECONDS_MAX)
+
+    assert heard == ["first", 0, "own"]
