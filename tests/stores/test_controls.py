@@ -17,7 +17,7 @@ from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.controls import ANSWER_BYTES_MAX, ASK_BYTES_MAX
 from lamplighter.stores import controls
 from lamplighter.stores.asking import Heard, ask_all
-from lamplighter.stores.controls import CALLERS_MAX, SocketControls, short_path
+from lamplighter.stores.controls import CALLERS_MAX, PART_BYTES, SocketControls, short_path
 from lamplighter.stores.presence import FilePresence
 
 PATIENCE = 15.0
@@ -31,10 +31,10 @@ def echo(line):
 class Served:
     """Controls that answer, with the threads that they have had."""
 
-    def __init__(self, folder, boot="one", answer=echo):
+    def __init__(self, folder, boot="one", answer=echo, monotonic=walltime.monotonic):
         self.threads = []
         self.path = folder / f"{boot}.ctl"
-        self.controls = SocketControls(folder, boot, walltime.monotonic)
+        self.controls = SocketControls(folder, boot, monotonic)
         self.controls.serve(answer, self._spawn)
 
     def _spawn(self, run, name):
@@ -176,6 +176,25 @@ def test_who_takes_no_answer_is_hung_up_on(serve, call, recorder, monkeypatch):
     assert 0 < len(caller.makefile("rb").read()) < ANSWER_BYTES_MAX
 
 
+def test_who_takes_some_of_a_long_answer_now_and_then_is_given_all_of_it(serve, call, recorder):
+    now = [0.0]
+    served = serve(answer=lambda line: b"x" * ANSWER_BYTES_MAX + b"\n", monotonic=lambda: now[0])
+    caller, took, callers = call(served.path), 0, served.controls._counter._callers
+    caller.sendall(b"hello\n")
+
+    def left():
+        return len(one.answer or b"") if (one := next(iter(callers.values()), None)) else 0
+
+    recorder.until(left, "it to be answered")
+    for _ in range(5):
+        before = left()
+        now[0] += 0.7 * controls.CALLER_SECONDS_MAX
+        while left() == before and (part := caller.recv(PART_BYTES)):
+            took += len(part)
+
+    assert took + len(caller.makefile("rb").read()) == ANSWER_BYTES_MAX + 1
+
+
 def test_more_than_can_be_heard_at_once_are_heard_one_after_the_other(serve):
     served, many = serve(), 3 * CALLERS_MAX
 
@@ -195,6 +214,9 @@ def test_a_socket_that_was_full_once_answers_whoever_comes_later(serve, call, re
         recorder.until(lambda: not served.controls._counter._callers, "all to be dismissed")
 
         assert served.ask().answer == b"heard hello"
+    recorder.until(lambda: not served.controls._counter._callers, "the last to be dismissed")
+    # Its own three: what is listened at, and a pair to wake its thread.
+    assert len(served.controls._counter._sockets) == 3
 
 
 def test_one_that_does_not_answer_keeps_nobody_from_the_others(serve, tmp_path):
