@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, NotSupported, Runtime, UnknownJob, UsageError
 from lamplighter.admin.error_groups import Failures
+from lamplighter.messages.jobs import FAILED_END
 from lamplighter.rules.limits import Limits
 from lamplighter.rules.new_jobs import JobChecks
 from lamplighter.testing import Inline
@@ -101,6 +103,12 @@ def test_of_several_jobs_one_failure_is_enough_and_what_must_be_done_comes_first
     assert states(app, mends, both, neither, unneeded) == ["done", "done", "dead", "cancelled"]
     assert app.jobs.get(neither).reason == f"shares the fate of job {dies.id} (work), which is dead"
     assert app.jobs.get(unneeded).reason == f"not needed: job {fine.id} (work) is done"
+    (line,) = moves_of(app, unneeded, "job.cancelled")
+    assert '"parents":2' in line
+    # The audit holds the end of that job against how it was waited for.
+    moves = [move for line in app.log.splitlines() for move in json.loads(line).get("moves", ())]
+    (move,) = [move for move in moves if (move["k"], move.get("j")) == ("cancelled", unneeded.id)]
+    assert move["y"] == [[fine.id, app.jobs.get(fine).record.move_no, FAILED_END]]
     with pytest.raises(UsageError, match="expected each job in one of after, after_ended and after_failed, got in two"):
         app.jobs.queue("gather", after_failed=dies, after_ended=[dies])
 

@@ -80,7 +80,8 @@ def test_a_stop_waits_for_the_whole_family_as_long_as_all_of_it_may_take(runtime
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: None)
     recorder.wait_for("actor.started", child="handler:work")
-    family, waits = rt.boot._supervision.family, []
+    supervision, waits = rt.boot._supervision, []
+    family = supervision.family
     for place, child in enumerate(family.children.values()):
         child.spec = child.spec._replace(stop_seconds_max=10.0**place)
     wait = family.has_stopped.wait
@@ -89,6 +90,8 @@ def test_a_stop_waits_for_the_whole_family_as_long_as_all_of_it_may_take(runtime
     rt.stop()
 
     assert waits == [111.0 + STOP_SECONDS_MAX]
+    # The watchdog has ended as it should.
+    assert supervision.unheard() == []
 
 
 def test_a_supervisor_that_dies_while_its_children_stop_leaves_them_to_its_successor(runtime, recorder):
