@@ -39,6 +39,28 @@ def test_all_seeds_are_run_and_what_they_reached_is_added_up() -> None:
     assert summary.reached == {"even": CHUNK_SEEDS + 1, "odd": CHUNK_SEEDS}
 
 
+def test_the_processor_time_of_all_chunks_is_added_up() -> None:
+    def scenario(seed: int) -> Counter[str]:
+        until = time.process_time() + 0.002
+        while time.process_time() < until:
+            pass
+        return Counter()
+
+    used = [summary.cpu_seconds for summary in campaign(scenario, range(3 * CHUNK_SEEDS), workers=1)]
+
+    assert all(number * 0.002 * CHUNK_SEEDS <= seconds for number, seconds in enumerate(used, start=1)), used
+
+
+@pytest.mark.parametrize(("failures_max", "seeds"), [(CHUNK_SEEDS, CHUNK_SEEDS), (CHUNK_SEEDS + 1, 2 * CHUNK_SEEDS)])
+def test_a_campaign_ends_with_the_chunk_of_the_last_failure_that_is_wanted(failures_max: int, seeds: int) -> None:
+    def scenario(seed: int) -> Counter[str]:
+        raise ValueError
+
+    *_, summary = campaign(scenario, range(3 * CHUNK_SEEDS), workers=1, failures_max=failures_max)
+
+    assert (summary.seeds, len(summary.failures)) == (seeds, seeds)
+
+
 def test_a_worker_that_dies_names_its_seed_and_its_chunk_which_counts_as_not_run() -> None:
     summary = run(dies_at(CHUNK_SEEDS + 7), range(3 * CHUNK_SEEDS))
 
