@@ -136,7 +136,7 @@ def test_a_name_that_is_none_changes_nothing(runtime):
 
 def test_a_broker_that_hangs_heeds_it_when_it_goes_on(runtime, recorder, caller):
     gate = Gate("store.turn.commit")
-    rt = runtime(environment=Environment(failpoints=gate), reply_seconds_max=0.05)
+    rt = runtime(environment=Environment(failpoints=gate), reply_seconds_max=1.0)
     rt.jobs.add_handler("work", lambda job: None)
     recorder.until(lambda: is_idle(rt), "it to be idle")
     gate.is_shut = True
