@@ -31,7 +31,7 @@ def test_what_is_told_late_of_an_older_incarnation_changes_nothing(runtime, reco
 
     rt.jobs.add_handler("work", work, concurrency=2)
     jobs = [rt.jobs.queue("work") for _ in range(2)]
-    recorder.wait_for("job.started", count=2)
+    recorder.until(lambda: len(running) == 2, "both to run")
 
     rt.boot.post.tell("broker", message)
     jobs += [rt.jobs.queue("work") for _ in range(4)]
