@@ -97,7 +97,8 @@ def test_what_the_hosts_function_wrote_is_part_of_the_life(tmp_path):
     life = life_of(tmp_path, clean_run().lines, a_job("good"))
 
     events = [(entry.who, entry.said["event"]) for entry in life.entries]
-    assert ("the application", "a line of the host's") in events
+    # Its thread may write before the broker says that the job is claimed.
+    assert ("the application", "a line of the host's") in events[1:5]
 
 
 def test_a_requeued_job_has_one_life(tmp_path):
