@@ -212,9 +212,9 @@ class Lanes:
         name = lane.handler.name
         self._unread.setdefault(name, deque()).append(LaneEnded(lane, outcome, seconds, following))
         self._forget(lane)
-        # In a test's frozen time the clock would never make the call.
-        is_next_sure = following is not None and following.is_own and seconds > 0.0
-        if following is None or not (is_next_sure or lane.handler.kind == "process"):
+        # Where a test has frozen the time, the clock would never make the call.
+        waits = following is not None and (lane.handler.kind == "process" or (following.is_own and seconds > 0.0))
+        if not waits:
             self._notify(lane)
         elif name not in self._soon:
             self._soon.add(name)

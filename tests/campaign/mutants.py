@@ -4471,8 +4471,8 @@ MUTANTS = (
         LANES,
         "the place of a child that has nothing more to run waits too",
         "handlers/lanes.py",
-        'if following is None or not (is_next_sure or lane.handler.kind == "process"):',
-        'if not (is_next_sure or lane.handler.kind == "process"):',
+        'waits = following is not None and (lane.handler.kind == "process" or ',
+        'waits = (lane.handler.kind == "process" or following is not None and ',
         test="tests/handlers/test_lanes.py::test_an_end_whose_place_is_taken_is_told_soon_with_the_others",
     ),
     Mutant(
