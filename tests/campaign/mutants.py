@@ -51,7 +51,7 @@ class Mutant:
 
     Attributes:
         also: (file, old, new) of what would else make up for it.
-        scenario: the campaign whose seeds inspector for it, as `lamplighter simulate` takes it.
+        scenario: the campaign whose seeds look for it, as `lamplighter simulate` takes it.
         test: for a bug that no seed can show, the node id of the test that notices; or several, with spaces between.
     """
 
