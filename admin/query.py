@@ -1,4 +1,4 @@
-"""The query language for jobs, as in `state:dead error:timeout ended:<1d`.
+"""The query language for jobs, as in `state:dead error:refused ended:<1d`.
 
 Terms are separated by spaces, and all of them must hold. A term is a qualifier with a value, a place in the data with
 its value (`data.user.id=7`), or a word in the job's id, name or error. A text with spaces, colons or the like stands

@@ -34,8 +34,9 @@ AWAITED_NAMED = 3
 """The most jobs named that another waits for."""
 
 AHEAD_COUNTED_MAX = 10_000
-STEPS_LOOKED_MAX = 1_000
 """The most jobs counted before another."""
+
+STEPS_LOOKED_MAX = 1_000
 
 
 def wait_context_of(

@@ -173,7 +173,7 @@ class Jobs:
             state: one of the five states.
             limit: how many at most, 1 to 10,000.
             before: the last job of the page before.
-            query: what else must hold, in the language of the command line: `error:timeout ended:<1d data.user=7`.
+            query: what else must hold, in the language of the command line: `error:refused ended:<1d data.user=7`.
 
         Raises:
             UsageError: something in the call cannot be, or the query cannot be read.
@@ -322,7 +322,7 @@ class Jobs:
         of another, which is requeued too, waits for that one again.
 
         Args:
-            query: in the language of the command line: `name:charge error:timeout ended:<1d`. Dead jobs are meant,
+            query: in the language of the command line: `name:charge error:refused ended:<1d`. Dead jobs are meant,
                 unless it has a `state:` that is an end.
             delay, afresh, by, reason: as `requeue` takes them.
 

@@ -42,7 +42,7 @@ def declare_query(parser: argparse.ArgumentParser) -> None:
         "query",
         metavar="QUERY",
         nargs="*",
-        help="which jobs, as in: state:dead error:timeout ended:<1d data.user.id=7",
+        help="which jobs, as in: state:dead error:refused ended:<1d data.user.id=7",
     )
     parser.add_argument("--state", choices=[state.value for state in JobState], help="in this state")
     parser.add_argument("--name", metavar="NAME", help="of this name")

@@ -37,7 +37,7 @@ def _which(example: str) -> tuple[Part, ...]:
 REQUEUE = (
     add_delay,
     argument("--afresh", action="store_true", help="without the steps that are kept of them"),
-    *_which("state:dead error:timeout"),
+    *_which("state:dead error:refused"),
 )
 CANCEL = _which("state:queued name:send-mail")
 COPY = (

@@ -136,7 +136,7 @@ class ReadingTools:
         """Jobs that match a query, the newest first, each with why it waits.
 
         Args:
-            query: terms such as `name:mail state:dead error:timeout queued:<2h ended:>1d id:abc attempt:>3`; further
+            query: terms such as `name:mail state:dead error:refused queued:<2h ended:>1d id:abc attempt:>3`; further
                 words are looked for in ids, names and errors.
             limit: how many, 50 at most.
             after: the `next` of the answer before.

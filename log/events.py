@@ -65,8 +65,8 @@ class EventKind(NamedTuple):
 EVENTS: dict[str, EventKind] = {
     "runtime.started": EventKind(
         "info",
-        "A runtime runs; with `redelivers`, its store may give a job out again that somebody has claimed; with "
-        "`overlaps`, turns of several runtimes overlap there.",
+        "A runtime has started. With `redelivers`, its store may hand out a job again that a runtime has claimed; with "
+        "`overlaps`, write batches of several runtimes overlap there.",
         (*STORE, "boot_no", "beside", "pid", "durability", "host", "version", "work", "only"),
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
@@ -100,9 +100,10 @@ EVENTS: dict[str, EventKind] = {
     ),
     "operator.acted": EventKind(
         "info",
-        "Somebody has acted from outside of any runtime, and has no log: so many moves are `told` in its place. "
-        "`operator` is the boot that they were, of which `turn` was the only write batch. On RabbitMQ they may have "
-        "been killed in the middle of it: then it is 0, and of so many moves it is `unknown` whether they were made.",
+        "A command or a page has changed jobs. It runs no runtime and has no log, so this runtime logs its moves in "
+        "its place: `told` is their number, `operator` the boot that it was, and `turn` its only write batch. On "
+        "RabbitMQ it may have been killed on the way: then `turn` is 0, and `unknown` is the number of moves that may "
+        "or may not have been made.",
         ("operator", "by", "via", "action", "reason", "told", "unknown", "turn"),
     ),
     "turn.recovered": EventKind(
@@ -406,7 +407,7 @@ EVENTS: dict[str, EventKind] = {
     ),
     "control.lost": EventKind(
         "warning",
-        "What only this runtime instance's memory knows cannot be asked for, or could not for a moment; it works on.",
+        "Other processes cannot ask this runtime instance for its state, or could not for a moment; it works on.",
         ("reason",),
     ),
     "message.refused": EventKind(

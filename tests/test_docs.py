@@ -11,6 +11,8 @@ import lamplighter
 import lamplighter.testing
 import pytest
 from lamplighter.environment.failpoints import POINTS
+from lamplighter.handlers.handler import HandlerKeywords
+from lamplighter.messages.jobs import QueueKeywords
 from lamplighter.rules.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -209,6 +211,16 @@ def test_the_page_of_configuration_names_every_limit_with_its_default_and_no_oth
     told = {name: float(eval(default.replace("`", ""), {"__builtins__": {}})) for name, default in rows}
 
     assert told == {field.name: float(field.default) for field in fields(Limits)}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("title", "options"), [("a handler", HandlerKeywords.__optional_keys__), ("a job", QueueKeywords.__optional_keys__)]
+)
+def test_the_page_of_configuration_names_every_option_and_no_other(title: str, options: frozenset[str]) -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    section = text.partition(f"## Options of {title}\n")[2].partition("\n## ")[0]
+
+    assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(options)
 
 
 def test_the_public_names_are_sorted_and_are_those_that_were_promised() -> None:
