@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor, death_of
-from .environment.threads import Thread
+from .environment.threads import Thread, has_ended
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Died, Mail, StartChild, StartNow, StopChild, StopFamily
 from .messages.views import DEATHS_SHOWN_MAX, Death
@@ -403,16 +403,12 @@ class Supervision:
         names = ("supervisor", *self.family.children)
         actors = [actor for name in names if (actor := self._context.post.find(name)) is not None]
         # An actor announces its end before its thread ends.
-        found = [one.name for one in actors if _has_ended(one.thread) and not one.actor_stopped.is_set()]
-        return found + (["watchdog"] if _has_ended(self._watchdog) and not self._is_over else [])
+        found = [one.name for one in actors if has_ended(one.thread) and not one.actor_stopped.is_set()]
+        return found + (["watchdog"] if has_ended(self._watchdog) and not self._is_over else [])
 
     def _start(self) -> None:
         self._incarnation += 1
         Supervisor.start(self._context, self._incarnation, self.family, self._announce, self._give_up)
-
-
-def _has_ended(thread: Thread | None) -> bool:
-    return thread is not None and not thread.is_alive()
 
 
 def _crash(death: Died, now: Instant) -> Death:

@@ -12,7 +12,9 @@ from typing import Any
 from ..actors.base import ActorContext, RuntimeActor
 from ..actors.job_broker import JobBroker
 from ..environment.replies import ENDING, BrokerLost, run_here
+from ..environment.threads import has_ended
 from ..errors import StoreUnavailable, UsageError
+from ..handlers.lanes import SERVING
 from ..messages.jobs import NewJob
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
@@ -167,7 +169,9 @@ class Requests:
     def check_caller(self) -> RuntimeActor | None:
         """Check that the calling thread may wait for the broker, which is returned; raises as `ask`."""
         broker = self.context.post.find("broker")
-        if broker is not None and (broker.mailbox.is_read_here() or self.context.log.is_written_here):
+        # The thread of a broker that is dead may have had the number that this thread has.
+        takes_a_turn = broker is not None and broker.mailbox.is_read_here() and not has_ended(broker.thread)
+        if takes_a_turn or self.context.log.is_written_here or getattr(SERVING, "here", False):
             raise UsageError(BUSY_HERE)
         host = self.context.store.host
         if host is not None and host.written_here():

@@ -35,6 +35,11 @@ class Thread(Protocol):
         """Raise an error inside of it at its next step; None, from itself, takes back one that was not raised yet."""
 
 
+def has_ended(thread: Thread | None) -> bool:
+    """Whether a thread was started, and runs no more."""
+    return thread is not None and not thread.is_alive()
+
+
 class SystemThread(threading.Thread):
     """A thread that never keeps the process alive."""
 

@@ -199,7 +199,7 @@ class Lane:
         return True
 
     def begin(self) -> bool:
-        """Call before the function. False when it must not be called: the lane was given up or taken back."""
+        """Call before the function. False when it must not be called: the lane was given up, taken back or ended."""
         failpoints = self.context.environment.failpoints
         if failpoints.is_live:
             failpoints.at("lane.begin", self)
@@ -207,7 +207,8 @@ class Lane:
             if self.handler.kind != "thread":
                 # The timeout begins here: imports in a child or a blocked event loop may have delayed it.
                 self.started_at, self.started_monotonic = self.context.clock.now(), self.context.clock.monotonic()
-            self._begun = self.abandoned_because is None
+            # Closed: its event loop was given up, and the job may run again elsewhere by now.
+            self._begun = self.abandoned_because is None and not self.is_closed
         return self._begun
 
     @property
@@ -238,19 +239,21 @@ class Lane:
 
     def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
         """Report how the lane has ended, and which lane has its place now. Only the first call counts."""
-        with self._lock:
-            if self._is_reported:
-                return
-            self._pass_progress()
-            self._is_reported = self.is_closed = True
-            if self._follow_ups is not None and outcome.kind is OutcomeKind.SUCCEEDED:
-                outcome = outcome._replace(then=tuple(self._follow_ups.jobs))
-            outcome = self.with_log(outcome)
+        is_first = False
         try:
+            with self._lock:
+                if self._is_reported:
+                    return
+                self._pass_progress()
+                is_first = self._is_reported = self.is_closed = True
+                if self._follow_ups is not None and outcome.kind is OutcomeKind.SUCCEEDED:
+                    outcome = outcome._replace(then=tuple(self._follow_ups.jobs))
+                outcome = self.with_log(outcome)
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:
-            # The report has failed, so the watch that finds the thread dead may still make it.
-            self._is_reported = False
+            # The report has failed, so another call, or the watch that finds the thread dead, may still make it.
+            if is_first:
+                self._is_reported = False
             raise
         with self._lock:
             then, self._then = self._then, ()

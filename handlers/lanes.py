@@ -243,14 +243,14 @@ class Lanes:
         self._soon.discard(name)
         if name in self._notified or not self._unread[name]:
             return
-        self._notified[name] = None
+        self._notified[name], is_told = None, False
         try:
-            self._context.tell(f"handler:{name}", LanesEnded(), root_id=lane.claim.job.root_id)
-        except BaseException:
-            # For example no memory, or an error raised into the lane's thread. The next lane to end must then report
-            # both.
-            self._notified.pop(name, None)
-            raise
+            is_told = self._context.tell(f"handler:{name}", LanesEnded(), root_id=lane.claim.job.root_id)
+        finally:
+            # The actor is dead, or there was no memory, or an error was raised into the lane's thread. The next lane
+            # to end must then report both, unless the actor's next incarnation has read them by then.
+            if not is_told:
+                self._notified.pop(name, None)
 
     @property
     def is_news_due(self) -> bool:
@@ -335,6 +335,10 @@ class Waiting(NamedTuple):
     by: int = 0
 
 
+SERVING = threading.local()
+"""`here`: whether the calling thread opens a lane, and holds the lock of a backlog."""
+
+
 class Backlog:
     """Claims without a lane, in order. No two threads take the same claim. Once closed, lanes take none.
     Any thread may look at `waiting`; only this class changes it.
@@ -359,11 +363,16 @@ class Backlog:
 
     def serve(self, open_lane: Callable[[Waiting], Lane | None]) -> Lane | None:
         """Open a lane for the first claim, and only then remove it: at every moment it is here or on a lane."""
-        with self._lock:
-            lane = open_lane(self.waiting[0]) if self.waiting and not self.closed else None
-            if lane is not None:
-                self.waiting.popleft()
-            return lane
+        try:
+            # A finalizer that Python calls in here must not wait for an actor, which may wait for the lock.
+            SERVING.here = True
+            with self._lock:
+                lane = open_lane(self.waiting[0]) if self.waiting and not self.closed else None
+                if lane is not None:
+                    self.waiting.popleft()
+                return lane
+        finally:
+            SERVING.here = False
 
     def remove(self, goes: Callable[[Waiting], bool]) -> list[Claim]:
         with self._lock:

@@ -357,11 +357,15 @@ class _Loop(RunHandle):
         if self._lanes.pop(lane.id, None) is None:
             return
         self._tasks.pop(lane.id, None)
-        following = lane.pass_on()
-        if following is not None:
-            self._lanes[following.id] = following
+        following = None
         try:
+            following = lane.pass_on()
+            if following is not None:
+                self._lanes[following.id] = following
             lane.finish(outcome, following)
+        except BaseException as error:
+            # A function may have left a profiler on this thread, which raises here.
+            lane.finish(escaped(error, lane.context.limits.error_characters_max), following)
         finally:
             if following is not None and self._context is not None:
                 self._create(following, self._context)

@@ -16,6 +16,7 @@ import pytest
 import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
 from lamplighter.boot import draining
+from lamplighter.environment.replies import READER
 from lamplighter.messages.jobs import Claim, NewJob
 from lamplighter.messages.mail import Drain, Interrupt, Queue, ReleaseClaims, Run
 from lamplighter.supervisor import ChildStatus, Supervision
@@ -325,6 +326,27 @@ def test_a_stop_lets_a_broker_that_dies_meanwhile_store_what_has_ended(runtime, 
     # When the broker was asked to take back what is held, nothing was.
     assert was_settled == [True]
     assert [event["job_id"] for event in recorder.of("job.done")] == ["a"]
+
+
+def test_a_thread_with_the_number_of_a_dead_brokers_thread_may_call(runtime, recorder, caller):
+    # The system gives numbers of threads again. It was told that it called in the midst of the runtime's own work.
+    rt = runtime(restarts_max=100, restart_backoff_seconds_max=3600)
+    recorder.wait_for("actor.started", child="broker")
+    kill_broker(rt, recorder)
+    dead = rt.boot.post.find("broker")
+    dead.thread.join(WAIT_SECONDS_MAX)
+    called = threading.Event()
+
+    def queue():
+        dead.mailbox._reading[READER] = threading.get_ident()
+        called.set()
+        return rt.jobs.queue("work")
+
+    queued = caller(queue)
+    assert called.wait(10)
+    rt.boot._supervision.start_now("broker")
+
+    assert queued.result(WAIT_SECONDS_MAX).state == "queued"
 
 
 def test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing(runtime, recorder, monkeypatch):

@@ -13,6 +13,7 @@ from lamplighter import Discard, JobFailed, Snooze
 from lamplighter.handlers import lanes
 from lamplighter.handlers.outcomes import INDESCRIBABLE, raised
 from lamplighter.handlers.tasks import LOOP_DIED
+from lamplighter.log.job_output import JobOutput
 from lamplighter.messages.outcomes import OutcomeKind
 
 SECONDS_MAX = 15.0
@@ -195,7 +196,8 @@ def test_an_error_whose_class_has_no_name_is_a_failure_all_the_same():
     assert (outcome.kind, outcome.error, outcome.error_classes) == (OutcomeKind.FAILED, "Odd", ())
 
 
-def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder):
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder, kind):
     rt = runtime()
 
     def raising(frame, event, arg):
@@ -207,12 +209,42 @@ def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder)
             sys.setprofile(raising)
         return job.data
 
-    rt.jobs.add_handler("profiled", handle, max_attempts=1)
+    async def handle_in_a_task(job):
+        return handle(job)
+
+    rt.jobs.add_handler("profiled", handle if kind == "thread" else handle_in_a_task, max_attempts=1)
 
     job = ending(rt, rt.jobs.queue("profiled"))
 
     assert (job.state, job.error) == ("dead", "SystemExit: from a profiler")
     goes_on(rt, recorder, "profiled")
+
+
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_an_end_whose_output_cannot_be_written_is_reported_with_that_error(runtime, recorder, monkeypatch, kind):
+    # The end counted as reported before it was: the job ran for ever.
+    rt = runtime()
+    text, errors = JobOutput.text, [MemoryError("no room")]
+
+    def failing(output):
+        if errors:
+            raise errors.pop()
+        return text(output)
+
+    def handle(job):
+        job.log.info("a line")
+        return job.data
+
+    async def handle_in_a_task(job):
+        return handle(job)
+
+    rt.jobs.add_handler("logs", handle if kind == "thread" else handle_in_a_task, max_attempts=1)
+    monkeypatch.setattr(JobOutput, "text", failing)
+
+    job = ending(rt, rt.jobs.queue("logs"))
+
+    assert (job.state, job.error) == ("dead", "MemoryError: no room")
+    goes_on(rt, recorder, "logs")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -11,6 +11,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from lamplighter import UsageError
 from lamplighter.environment import Environment
 from lamplighter.environment.replies import Mailbox
 from lamplighter.handlers.carriers import NO_CARRIERS
@@ -46,7 +47,7 @@ class House:
             thread_counter=ThreadCounter(100),
             stopping=threading.Event(),
             carriers=NO_CARRIERS,
-            tell=lambda to, body, root_id: self.sent.append(to),
+            tell=lambda to, body, root_id: self.sent.append(to) is None,
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
         )
 
@@ -263,6 +264,35 @@ def test_an_ending_whose_message_could_not_be_sent_is_told_with_the_next(house):
 
     assert house.sent == ["handler:x"]
     assert lanes.take_ended("x") == [one, two]
+
+
+def test_an_ending_whose_actor_is_dead_is_no_news_and_is_told_with_the_next(house):
+    # After a quarantine no caller took the direct lane any more, for any name.
+    lanes = Lanes(lambda ended: house.context)
+    one, two = (LaneEnded(house.lane(claim(row_id)), DONE, 0.0, None) for row_id in (1, 2))
+    send = house.context.tell
+
+    house.context.tell = lambda *_, **__: False
+    lanes.ended(*one)
+    is_news = lanes.is_news_due
+    house.context.tell = send
+    lanes.ended(*two)
+
+    assert not is_news
+    assert house.sent == ["handler:x"]
+    assert lanes.take_ended("x") == [one, two]
+
+
+def test_a_finalizer_that_queues_while_a_lane_is_opened_is_refused(house, runtime):
+    # It waited for an actor that waits for the backlog, or for itself.
+    rt = runtime()
+    house.backlog.add([claim(1)], 0.0)
+
+    with pytest.raises(UsageError, match="in the midst of the runtime's own work"):
+        house.backlog.serve(lambda _: rt.jobs.queue("work"))
+
+    assert rt.jobs.queue("work").state == "queued"
+    assert house.backlog.keys() == [(1, 1)]
 
 
 def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(house):

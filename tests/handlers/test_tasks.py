@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from lamplighter import JobSpec
 from lamplighter.handlers.tasks import patience_with
 
 
@@ -64,6 +65,30 @@ def test_tasks_beside_a_blocking_one_run_again_and_are_cancelled_once_it_unblock
     assert (again.result, again.attempt, runs) == ("again", 1, [f"{beside.id}:1", f"{beside.id}:2"])
     assert before == []
     assert cancelled == [(f"{beside.id}:1", True)]
+
+
+def test_a_task_that_had_not_begun_when_its_loop_was_given_up_never_begins(runtime, recorder):
+    # Its job ran again on another loop, and once more, beside that or after, when the first loop was unblocked.
+    rt = runtime(lane_grace_seconds=0.1)
+    go, runs = threading.Event(), []
+
+    async def work(job):
+        if job.data == "block":
+            go.wait(10)
+        else:
+            runs.append(job.token)
+        return job.data
+
+    rt.jobs.add_handler("work", work, concurrency=2)
+    blocks = JobSpec("work", "block", timeout=0.1, max_attempts=1)
+    _, beside = rt.jobs.queue_many([blocks, ("work", "beside")])
+
+    again = rt.jobs.join(beside, timeout=10)
+    go.set()
+    recorder.until(lambda: len(threads_of("loop work")) == 1, "the loop that was blocked to end", timeout=5)
+
+    assert again.result == "beside"
+    assert len(runs) == 1, runs
 
 
 @pytest.mark.parametrize(
