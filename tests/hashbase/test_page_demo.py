@@ -5,13 +5,18 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
 from hashbase import page
 from lamplighter.admin.inspector import inspector_at
 from lamplighter.admin.stats import stats_by_name, stats_by_start
 from lamplighter.messages.tallies import MINUTE
 
 
-def test_the_demo_of_the_page_has_a_past_in_which_one_name_fails_and_one_is_paused(tmp_path: Path) -> None:
+def test_the_demo_of_the_page_has_a_past_in_which_one_name_fails_and_one_is_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Threads draw in any order. So often that no chance makes another name fail more.
+    monkeypatch.setitem(page.VISITS, "index-search", 10)
     random.seed(7)
     config, host, users = page.make(tmp_path, users=20, minutes=8)
     host.close()
