@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..cron.schedule import account, rule_of
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
-from ..messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
+from ..messages.mail import Declare, Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import CatchUp, ScheduleRecord
 from .base import ActorContext, RuntimeActor
 
@@ -68,11 +68,13 @@ class SchedulerActor(RuntimeActor):
         *,
         boot: str,
         is_declared: Callable[[str], bool],
+        declared: Callable[[str], ScheduleRecord | None],
         may_tick: Callable[[], bool],
     ) -> None:
         super().__init__(context, "scheduler", incarnation)
         self._store = context.store
         self._is_declared = is_declared
+        self._declared = declared
         self._may_tick = may_tick
         self._active: dict[str, Active] = {}
         # A heap, so that a wake's cost depends on the due schedules only. Entries that `Active.due` contradicts are
@@ -167,9 +169,14 @@ class SchedulerActor(RuntimeActor):
     def _forget_unless_declared(self, schedule_id: str) -> None:
         """This runtime no longer declares the schedule. If another does, its slots may be fired here."""
         self._forget(schedule_id)
-        record = self._store.schedules.one(schedule_id) if self._is_declared(schedule_id) else None
+        if not self._is_declared(schedule_id):
+            return
+        record = self._store.schedules.one(schedule_id)
         if record is not None:
             self._know(record)
+        elif (declared := self._declared(schedule_id)) is not None:
+            # No slot could be accounted for so long that retention has removed it. It counts from now.
+            self.tell("broker", Declare((declared,), reply=None))
 
     def _forget(self, schedule_id: str) -> None:
         self._active.pop(schedule_id, None)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..cron.schedule import rule_of
 from ..cron.zones import load_zone
+from ..errors import UsageError
 from ..messages.jobs import Instant
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..rules.codec import decode
@@ -73,12 +74,12 @@ class SlotStory:
 
 
 def picture(record: ScheduleRecord, now: Instant) -> Schedule:
-    """A schedule as an application sees it.
-
-    Raises:
-        UsageError: it names a zone that this system does not know, or is a newer version's.
-    """
-    due = rule_of(record).after(max(record.accounted_to, now))
+    """A schedule as an application sees it."""
+    try:
+        due = rule_of(record).after(max(record.accounted_to, now))
+    except UsageError:
+        # Its zone is not known here, or it is a newer version's: its slots wait, and so does none of the others.
+        due = None
     return Schedule(
         id=record.id,
         name=record.name,
@@ -100,7 +101,7 @@ def explain(record: ScheduleRecord, kept: Slots, first: Instant, last: Instant, 
         kept: what the store remembers of them.
 
     Raises:
-        UsageError: as `picture`.
+        UsageError: it names a zone that this system does not know, or is a newer version's.
     """
     stored, since = kept
     stories = [*_forgotten(record, stored, first, last, since), *map(_story, stored)]

@@ -156,7 +156,7 @@ class Runtime:
             try:
                 boot.start()
                 current_boot.began(boot)
-                boot.begin_schedules()
+                boot.begin_work()
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
                 current_boot.ended(boot)

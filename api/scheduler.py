@@ -201,12 +201,14 @@ class Scheduler:
         if connection is not None:
             return self._submitter.change_schedule(connection, self._removal(schedule, key), None)
         record = self._known(schedule, key)
-        boot, declared = self._submitter.state.running, self._submitter.state.declared
+        declared = self._submitter.state.declared
         if record.durable:
             self._submitter.state.get().requests.ask(partial(Forget, record.id))
             return None
-        # Before the store is asked: a tick that comes in between must find that nobody declares it.
+        # Before the store is asked: a tick that comes in between must find that nobody declares it. Before the boot is
+        # looked up, too: one that begins meanwhile either sees that or is seen here.
         gone = declared.remove_schedule(record.id)
+        boot = self._submitter.state.running
         if boot is None or gone is None or not boot.share.works:
             return None
         try:
@@ -318,13 +320,17 @@ class Scheduler:
         return HostChange(schedule_id, self._submitter.state.now(), None, key)
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
-        durable = any(record.durable for record in records)
-        # A durable schedule needs a running boot. This raises before anything is declared.
-        boot = self._submitter.state.get() if durable else self._submitter.state.running
-        with self._submitter.state.declared.declaring([record for record in records if not record.durable]):
+        state, durable = self._submitter.state, [record.id for record in records if record.durable]
+        with state.declared.declaring([record for record in records if not record.durable]):
+            # After the declaration: a boot that begins meanwhile either sees that or is seen here. A durable schedule
+            # needs one.
+            boot = state.get() if durable else state.running
             if boot is not None:
                 # A producer declares nothing for others: it may be a process with older code that is about to end.
                 boot.requests.declare([record for record in records if record.durable or boot.share.works])
+        for schedule_id in durable:
+            # It was declared here before it was durable: the next start would store it as it was then.
+            state.declared.remove_schedule(schedule_id)
 
     def _check_all(self, schedules: Iterable[dict[str, Any]]) -> Iterator[ScheduleRecord]:
         for arguments in check_iterable(schedules, "schedules", "dicts, each with the arguments of add"):

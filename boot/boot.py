@@ -166,7 +166,9 @@ class Boot:
         return self.requests.is_over
 
     def start(self) -> None:
-        """Open the store, enter this boot, start the actors. When this raises midway, `give_up` must follow."""
+        """Open the store, enter this boot, start the actors but HandlerActors. When this raises midway, `give_up` must
+        follow.
+        """
         begun, names = self._begun, self.share.names()
         begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
@@ -198,10 +200,6 @@ class Boot:
         if self.share.works or self.store.peers is not None:
             # Where one runtime fires all slots, it may be a producer; it fires no schedules that only it declares.
             self._supervision.have(self._children.scheduler())
-        for name in names:
-            for handler in self.share.handlers(name):
-                self._say_added(handler)
-            self.start_handler(name)
 
     def _about(self) -> dict[str, Any]:
         host, pid = self.environment.whereabouts()
@@ -218,10 +216,15 @@ class Boot:
             "only": None if self.share.only is None else sorted(self.share.only),
         }
 
-    def begin_schedules(self) -> None:
-        """Store the schedules of the code, and only then tick: the store may still have those of an older version.
-        Raises as `Requests.declare`.
+    def begin_work(self) -> None:
+        """Start the handlers, once the runtime is known to run: their jobs may queue others, and no handler that is
+        added meanwhile is left out. Store the schedules of the code, and only then tick: the store may still have those
+        of an older version. Raises as `Requests.declare`.
         """
+        for name in self.share.names():
+            for handler in self.share.handlers(name):
+                self._say_added(handler)
+            self.start_handler(name)
         self.requests.declare(self.share.schedules())
         self._has_declared = True
         self.post.tell("scheduler", Wake(reload=True))

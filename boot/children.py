@@ -82,6 +82,7 @@ class Children:
             incarnation,
             boot=self.standing().boot,
             is_declared=self._is_declared,
+            declared=self.share.schedule,
             may_tick=self.may_tick,
         )
 

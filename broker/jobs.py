@@ -117,6 +117,7 @@ def requeue(context: TurnContext, body: Requeue, *, among_others: bool = False) 
 def _requeue(
     context: TurnContext, job: JobRecord, body: Requeue | RequeueMany, *, among_others: bool
 ) -> JobRecord | None:
+    """The requeued job; the same one if it stays as it is, because it is not needed; None if that cannot be done."""
     steps = needed(context.turn.steps, "steps") if body.afresh else None
     links = context.turn.links if among_others and job.state in ENDED else None
     if links is not None and not job.is_linked and links.parents_of(job):
@@ -128,7 +129,7 @@ def _requeue(
         moved = None if links is None else links.wait_again(job)
         if moved is None:
             moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
-    if moved is not None and steps is not None and (removed := steps.remove(job)):
+    if moved is not None and moved is not job and steps is not None and (removed := steps.remove(job)):
         context.add_to_move(steps=removed)
     return moved
 
@@ -144,7 +145,7 @@ def requeue_many(context: TurnContext, body: RequeueMany) -> int:
         if job.state not in ENDED:
             continue
         with contextlib.suppress(KeyTaken):
-            count += has_followed(context, job) or _requeue(context, job, body, among_others=True) is not None
+            count += has_followed(context, job) or _requeue(context, job, body, among_others=True) not in (None, job)
     return count
 
 

@@ -42,7 +42,7 @@ class HandlerCapacity:
 
 class Membership(NamedTuple):
     """The other living boots; boots without a lock file and since when (monotonic); reasons why a lock file cannot be
-    opened here. Not `is_whole`: the next turn has more to log.
+    opened here. Not `is_whole`: the next turn looks again, for more to log or to take back.
     """
 
     others: Sequence[BootRecord]

@@ -125,6 +125,11 @@ class JobQueue(Protocol):
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         """Running jobs that a boot holds. In a table, a claim whose handler has returned does not need its boot."""
 
+    def held_beside(self, boots: Sequence[str]) -> Collection[str]:
+        """Which of these boots have a running job that a transaction beside this turn has locked. The others' are
+        locked by this turn.
+        """
+
     def orphans(self) -> list[JobRecord]:
         """Running jobs that need a boot which is not on the store: nobody else will ever take them back."""
 

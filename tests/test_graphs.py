@@ -222,6 +222,22 @@ def test_what_was_not_needed_neither_fails_a_graph_nor_is_run_by_a_requeue_of_ma
     assert (order, jobs.get(refund).state, jobs.graph(last).state) == (["other"], "cancelled", "done")
 
 
+@pytest.mark.parametrize("behind_another", [False, True])
+def test_what_was_not_needed_keeps_its_steps_and_is_not_counted_by_a_requeue_of_many(app, jobs, behind_another):
+    # The steps of a job that stayed as it was were removed, and said of another job's move, or of none.
+    if behind_another:
+        jobs.cancel(jobs.queue("work", "another", delay=60))
+    sale = jobs.queue("work", "sale")
+    refund = jobs.queue("work", "refund", after_failed=sale)
+    jobs.signal(refund, "word", "kept")
+    app.drain()
+
+    count = jobs.requeue_many("state:cancelled", afresh=True)
+
+    assert (jobs.get(refund).state, count) == ("cancelled", behind_another)
+    assert [step.name for step in jobs.steps(refund)] == ["signal:word"]
+
+
 def test_a_job_that_shares_the_fate_of_what_was_not_needed_does_not_fail_its_graph(app, jobs, broken):
     sale = jobs.queue("work", "sale")
     refund = jobs.queue("work", "refund", after_failed=sale)

@@ -415,6 +415,25 @@ def test_a_claim_taken_while_the_stop_began_is_not_started_only_to_be_interrupte
     assert recorder.of("job.started", job_id="late") == []
 
 
+def test_no_job_begins_before_the_runtime_is_known_to_run_and_no_handler_is_left_out(runtime, monkeypatch):
+    # A job of the first names could not queue another, and a handler that a thread added then had no HandlerActor.
+    rt = runtime(start=False)
+    rt.jobs.add_handler("work", lambda job: rt.jobs.queue("late").id)
+    began, children = rt.current_boot.began, []
+
+    def begin(boot):
+        children.extend(boot._supervision.family.children)
+        rt.jobs.add_handler("late", lambda job: "late")
+        began(boot)
+
+    monkeypatch.setattr(rt.current_boot, "began", begin)
+    rt.start()
+
+    queued = rt.jobs.join(rt.jobs.queue("work"), timeout=10).result
+    assert rt.jobs.join(queued, timeout=10).result == "late"
+    assert children == ["broker", "scheduler"]
+
+
 def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorder, caller, monkeypatch):
     # It was out of the line and not among the running yet while its thread was made: the stop saw nothing to wait for.
     rt = runtime()

@@ -222,6 +222,12 @@ class PostgresStore(StoreParts):
             try:
                 schema.check_existing(writer)
                 self._check_same(writer)
+            except UsageError as error:
+                writer.close()
+                raise StoreGone(
+                    f"the store {self.address} has lost tables of Lamplighter: put back a backup, or start the "
+                    f"runtimes anew; {error}"
+                ) from error
             except BaseException:
                 writer.close()
                 raise

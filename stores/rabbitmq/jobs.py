@@ -227,6 +227,9 @@ class RabbitJobs:
             and (incarnation_max is None or (held.job.incarnation or 0) <= incarnation_max)
         ]
 
+    def held_beside(self, boots: Sequence[str]) -> Collection[str]:
+        return ()
+
     def orphans(self) -> list[JobRecord]:
         # Jobs of a lost connection are not included: the server delivers them again.
         return [held.job for held in self._state.deliveries.held if held.job.boot not in self._state.own_boots]

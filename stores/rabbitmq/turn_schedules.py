@@ -69,7 +69,7 @@ class RabbitSchedules:
         is_new = known is None or schedule.id in self._shared.retired
         if known is not None and not is_new and known.definition == schedule.definition:
             return None
-        self._keep(recounted(schedule, known, self._turn.now, self._next_change()))
+        self._keep(recounted(schedule, None if is_new else known, self._turn.now, self._next_change()))
         return "added" if is_new else "changed"
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:

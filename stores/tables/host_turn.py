@@ -52,7 +52,7 @@ class TableHostTurn:
             row_id = insert_uncounted(self._statements, job)
             if row_id is not None:
                 if job.parents:
-                    links.tie(self._statements, row_id, job.parents)
+                    links.tie(self._statements, row_id, job.parents, links.TIE_BESIDE)
                 return born(job, row_id, move_no=UNCOUNTED), True
             (twin,) = stored_twins(self._statements, (job,))
             if twin is None:

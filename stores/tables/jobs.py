@@ -36,7 +36,18 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, removal, turns
-from .job_rows import HELD_BY, KEPT, STATE, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
+from .job_rows import (
+    HELD_BY,
+    KEPT,
+    STATE,
+    WHOLE,
+    KeptOut,
+    in_batches,
+    insert_unless_known,
+    insertion,
+    jobs_by_id,
+    stored_twins,
+)
 from .moves import Move, move, move_all, surely, tell, without_steps, write
 from .names import keep_pause, pause_of, rate_room, take_starts
 from .open_turn import CLAIMS, PAUSES, TurnPart
@@ -45,6 +56,13 @@ INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
 
 HELD = f"where no = ? and claim_no = ? and {STATE} = 'running' and {HELD_BY}"
+
+NOTE_PROGRESS = f"""update lamplighter_jobs set progress = ? where no in (
+                      select no from lamplighter_jobs {HELD} /*pg for no key update skip locked */)"""
+"""A job that somebody has locked is left as it is: the next report, or the end, says more."""
+
+RUNNING_OF = """select boot, no from lamplighter_jobs indexed by lamplighter_jobs_running
+                where state = 'running' and boot in ({places}) and deferred = 0"""
 
 HOST_JOBS_MAX = 2_000
 
@@ -310,7 +328,7 @@ class TableJobs(TurnPart):
         return self._expired("running")
 
     def note_progress(self, key: ClaimKey, progress: str) -> None:
-        self._connection.execute(f"update lamplighter_jobs set progress = ? {HELD}", (progress, *key, self._turn.boot))
+        self._connection.execute(NOTE_PROGRESS, (progress, *key, self._turn.boot))
 
     def requeue(self, job: JobRecord, run_at: Instant, waits: Mapping[str, Any] | None = None) -> JobRecord:
         """As in the port. With `waits`, what the log is to say of it, the job waits for its parents again."""
@@ -352,6 +370,11 @@ class TableJobs(TurnPart):
         if incarnation_max is not None:
             query, values = query + " and incarnation <= ?", [*values, incarnation_max]
         return self._jobs(query + " order by no", *values)
+
+    def held_beside(self, boots: Sequence[str]) -> Collection[str]:
+        held = in_batches(self._connection, RUNNING_OF, boots)
+        free = in_batches(self._connection, f"{RUNNING_OF} /*pg for no key update skip locked */", boots)
+        return {boot for boot, _ in set(held).difference(free)}
 
     def orphans(self) -> list[JobRecord]:
         return self._jobs(

@@ -17,8 +17,12 @@ from .job_rows import in_batches, listed
 TIE = """
   insert into lamplighter_links (child, place, parent, any_end, met)
   select ?, ?, no, ?, case when rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled') then state end
-  from lamplighter_jobs where id = ?
+  from (select no, state, rev from lamplighter_jobs where id = ? /*pg for share */) as parent
 """
+"""A parent of the same call may be a job that was found by its unique key, and that another turn is about to end."""
+
+TIE_BESIDE = TIE.replace("/*pg for share */", "")
+"""In an application's own transaction, which keeps no job from ending. `CLOSE` follows in a turn."""
 
 CLOSE = """
   update lamplighter_links set met = (
@@ -64,9 +68,9 @@ COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_li
                 where child = ? and met is null"""
 
 
-def tie(connection: Statements, child_no: int, parents: Sequence[JobParent]) -> None:
+def tie(connection: Statements, child_no: int, parents: Sequence[JobParent], query: str = TIE) -> None:
     rows = [(child_no, place, parent.any_end, parent.job_id) for place, parent in enumerate(parents, start=1)]
-    connection.executemany(TIE, rows)
+    connection.executemany(query, rows)
 
 
 def unknown(connection: Statements, job_ids: Collection[str]) -> list[str]:

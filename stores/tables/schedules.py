@@ -53,7 +53,8 @@ class TableSchedules(TurnPart):
             if before is not None and before.definition == schedule.definition and not is_new:
                 told.append((before, None))
                 continue
-            stored = known[schedule.id] = recounted(schedule, before, since, self._turn.next_change())
+            change_no = self._turn.next_change()
+            stored = known[schedule.id] = recounted(schedule, None if is_new else before, since, change_no)
             retired.discard(schedule.id)
             changed.append(stored)
             news = "added" if is_new else "changed"

@@ -45,6 +45,21 @@ def test_missed_runs_neither_vanish_nor_come_as_a_flood(timed, time, recorder):
     assert all(story.reason for story in stories)
 
 
+def test_a_schedule_that_could_not_be_accounted_for_long_enough_to_be_removed_is_added_again(timed, time, recorder):
+    # A process that was frozen for nine days: retention came before the tick, and the schedule fired never again.
+    rt = timed()
+    schedule = rt.scheduler.add("tick", "0 * * * *")
+    recorder.until(lambda: is_idle(rt), "the scheduler to wait")
+
+    time.advance(9 * 86400)
+    recorder.until(lambda: len(recorder.of("schedule.added", schedule=schedule)) == 2, "it to be added again")
+    recorder.until(lambda: is_idle(rt), "the scheduler to wait")
+    time.advance(3600)
+
+    fired = recorder.wait_for("slot.fired", schedule=schedule)
+    assert datetime.fromtimestamp(fired["slot"], UTC) == STARTS + timedelta(days=9, hours=1)
+
+
 def test_a_fixed_time_fires_once_a_day_whatever_daylight_saving_does(runtime):
     rt = runtime()
     nightly = rt.scheduler.add("night", "30 2 * * *", timezone="Europe/Berlin")
@@ -130,7 +145,9 @@ def test_one_schedule_whose_zone_is_gone_rests_alone_and_is_said(timed, time, re
     recorder.until(lambda: is_idle(rt), "the actors to be idle")
     time.advance(60)
     recorder.wait_for("slot.fired", schedule=sound)
+    listed = {schedule.id: schedule.next_slot for schedule in rt.scheduler.list()}
 
+    assert (listed[gone], listed[sound]) == (None, STARTS + timedelta(seconds=120))
     assert (unusable["job_name"], "Europe/Gone" in unusable["reason"]) == ("gone", True)
     assert recorder.of("slot.fired", schedule=gone) == []
     assert recorder.of("actor.crashed") == []

@@ -79,6 +79,8 @@ def test_a_schedule_that_was_removed_and_is_added_again_counts_from_then(life, t
         schedule = rt.scheduler.add("bill", "0 * * * *", **options)
         time.advance(3600)
         drain(rt)
+        # The one that is added again is new: it is not paused.
+        rt.scheduler.pause(schedule)
         rt.scheduler.remove(schedule)
         time.advance(3 * 3600)
         drain(rt)
@@ -91,6 +93,36 @@ def test_a_schedule_that_was_removed_and_is_added_again_counts_from_then(life, t
 
     assert [slot for slot, _ in again] == [NOON + timedelta(hours=1)]
     assert [slot for slot, _ in later] == [NOON + timedelta(hours=1), NOON + timedelta(hours=5)]
+
+
+def test_a_schedule_that_became_durable_and_was_removed_is_gone_for_good(life, time):
+    # The declaration from before it was durable was stored again at the next start.
+    rt = life()
+    rt.scheduler.add("bill", "0 * * * *", key="bill")
+    with rt:
+        schedule = rt.scheduler.add("bill", "0 * * * *", key="bill", durable=True)
+        rt.scheduler.remove(schedule)
+        listed = rt.scheduler.list()
+
+    with rt:
+        time.advance(3600)
+        drain(rt)
+        fired = slots(rt)
+
+    assert (listed, fired) == ([], [])
+
+
+def test_a_schedule_that_became_durable_stays_so_at_the_next_start(life, time):
+    rt = life()
+    rt.scheduler.add("bill", "0 * * * *", key="bill")
+    with rt:
+        rt.scheduler.add("bill", "0 * * * *", key="bill", durable=True)
+
+    with rt:
+        drain(rt)
+        (schedule,) = rt.scheduler.list()
+
+    assert schedule.durable
 
 
 def test_a_removal_is_remembered_in_the_next_life(life, time):

@@ -1825,8 +1825,8 @@ MUTANTS = (
         FENCE,
         "a claim of another boot that has the same number reports progress",
         "stores/tables/jobs.py",
-        "set progress = ? {HELD}",
-        "set progress = ? where no = ? and claim_no = ? and state = 'running' and ? is not null",
+        "select no from lamplighter_jobs {HELD} /*pg for no key update skip locked */)",
+        "select no from lamplighter_jobs where no = ? and claim_no = ? and state = 'running' and ? is not null)",
         test="tests/stores/sqlite/test_store.py::TestStoreInAFile::"
         "test_a_claim_of_another_boot_with_the_same_number_ends_nothing",
     ),
@@ -5751,6 +5751,84 @@ MUTANTS = (
         '        self._supervision.start_now("broker")\n        self.post.tell("broker", Drain())\n',
         '        self.post.tell("broker", Drain())\n',
         test="tests/test_runtime.py::test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died",
+    ),
+    Mutant(
+        LINKS,
+        "a job that is not needed loses its steps when many are requeued",
+        "broker/jobs.py",
+        " and moved is not job and steps",
+        " and steps",
+        test="tests/test_graphs.py::test_what_was_not_needed_keeps_its_steps_and_is_not_counted_by_a_requeue_of_many",
+    ),
+    Mutant(
+        LINKS,
+        "a job waits for ever for one that its call has found by a unique key, and that ends meanwhile",
+        "stores/tables/links.py",
+        "where id = ? /*pg for share */",
+        "where id = ?",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_child_of_a_parent_that_its_own_call_has_found_by_a_key_is_freed",
+    ),
+    Mutant(
+        SUPERVISION,
+        "no runtime goes on while a transaction has locked a job of a dead process",
+        "broker/boots.py",
+        "[boot for boot in dead if boot not in held]",
+        "dead",
+        test="tests/whole/stores/postgresql/test_runtimes.py::"
+        "test_a_dead_process_whose_job_somebody_has_locked_holds_up_nobody",
+    ),
+    Mutant(
+        SUPERVISION,
+        "no runtime goes on while a transaction has locked a job that reports progress",
+        "stores/tables/jobs.py",
+        "{HELD} /*pg for no key update skip locked */)",
+        "{HELD})",
+        test="tests/whole/stores/postgresql/test_steps_in_transactions.py::"
+        "test_the_progress_of_a_job_that_somebody_has_locked_holds_up_nobody",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a job may begin before its runtime is known to run",
+        "api/runtime.py",
+        "                current_boot.began(boot)\n                boot.begin_work()\n",
+        "                boot.begin_work()\n                current_boot.began(boot)\n",
+        test="tests/test_runtime.py::test_no_job_begins_before_the_runtime_is_known_to_run_and_no_handler_is_left_out",
+    ),
+    Mutant(
+        SLOTS,
+        "a schedule that was paused, removed and added again is paused",
+        "stores/tables/schedules.py",
+        "None if is_new else before, since",
+        "before, since",
+        test="tests/broker/test_schedule_lives.py::"
+        "test_a_schedule_that_was_removed_and_is_added_again_counts_from_then[False]",
+    ),
+    Mutant(
+        SLOTS,
+        "a durable schedule is stored at the next start as it was declared before",
+        "api/scheduler.py",
+        "        for schedule_id in durable:\n",
+        "        for schedule_id in ():\n",
+        test="tests/broker/test_schedule_lives.py::"
+        "test_a_schedule_that_became_durable_and_was_removed_is_gone_for_good",
+    ),
+    Mutant(
+        SLOTS,
+        "a declared schedule that retention has removed never fires again",
+        "actors/scheduler_actor.py",
+        "        elif (declared := self._declared(schedule_id)) is not None:\n",
+        "        elif (declared := None) is not None:\n",
+        test="tests/actors/test_firing.py::"
+        "test_a_schedule_that_could_not_be_accounted_for_long_enough_to_be_removed_is_added_again",
+    ),
+    Mutant(
+        SLOTS,
+        "no schedule can be listed because the zone of one is unknown",
+        "admin/schedules.py",
+        "        due = None\n    return Schedule(",
+        "        raise\n    return Schedule(",
+        test="tests/actors/test_firing.py::test_one_schedule_whose_zone_is_gone_rests_alone_and_is_said",
     ),
     Mutant(
         SUPERVISION,

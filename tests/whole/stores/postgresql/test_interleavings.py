@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from typing import Any, cast
 
 import pytest
+from lamplighter.broker.follow_ups import insert_in_order
 from lamplighter.environment.store_clock import StoreClock
 from lamplighter.errors import KeyTaken
 from lamplighter.messages.jobs import Attribution, JobParent, JobRecord, JobState, NewJob
@@ -123,6 +124,30 @@ def test_a_child_that_is_born_while_its_parent_ends_is_freed(world: World) -> No
     def check(world: World, _: object) -> None:
         child = world.job("child")
         assert (child.state, child.waits) == ("queued", 0)
+
+    every_order(world, prepare, [end, birth], check)
+
+
+def test_a_child_of_a_parent_that_its_own_call_has_found_by_a_key_is_freed(world: World) -> None:
+    # Nobody had locked the parent, whose end saw no child, and whose child saw no end: it waited for ever.
+    def prepare(world: World) -> JobRecord:
+        put(world, new("p", unique_key="k"))
+        return taken(world)[0]
+
+    def birth(actor: Actor, _: JobRecord) -> None:
+        with actor.turn() as turn:
+            jobs = [new("q", unique_key="k"), new("child", parents=(JobParent("", 0),))]
+            insert_in_order(turn.jobs.insert, jobs)
+            turn.links.judge_births()
+
+    def end(actor: Actor, parent: JobRecord) -> None:
+        with actor.turn() as turn:
+            assert ends(turn, parent) is not None
+
+    def check(world: World, _: object) -> None:
+        found = world.rows("select id from lamplighter_jobs where id = 'q'")
+        child = world.job("child")
+        assert (child.state, child.waits != 0) == ("queued", bool(found))
 
     every_order(world, prepare, [end, birth], check)
 

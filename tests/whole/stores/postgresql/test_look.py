@@ -239,6 +239,11 @@ LOSSES = {
         "alter table {0}.lamplighter_jobs rename to was_jobs",
         "alter table {0}.was_jobs rename to lamplighter_jobs",
     ),
+    "the schema, and each session": (
+        "alter schema {0} rename to was_{0}; "
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'lamplighter'",
+        "alter schema was_{0} rename to {0}",
+    ),
     "a column": (
         "alter table {0}.lamplighter_jobs rename priority to was_priority",
         "alter table {0}.lamplighter_jobs rename was_priority to priority",

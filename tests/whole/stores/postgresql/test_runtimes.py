@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
 from lamplighter import UsageError
 
@@ -50,6 +51,29 @@ def test_the_job_of_a_process_that_was_killed_runs_again_elsewhere(postgres, run
 
         assert rt.jobs.join(job, timeout=SECONDS).result == "done"
         assert recorder.wait_for("runtime.recovered")["dead_boot"] == boot
+
+
+def test_a_dead_process_whose_job_somebody_has_locked_holds_up_nobody(postgres, runtime, recorder):
+    # Every turn of every runtime waited for the lock, and failed: nothing was claimed, ended or queued.
+    rt = runtime(postgres)
+    job = rt.jobs.queue("work")
+    with closing(psycopg.connect(postgres.partition("?")[0])) as other, holding_a_job(postgres) as (process, began):
+        boot, state = began(), rt.boot.post.find("broker")._state
+        for name in ("work", "other"):
+            rt.jobs.add_handler(name, lambda job: "done")
+        other.execute("select from shared.lamplighter_jobs where id = %s for no key update", (job.id,))
+        process.kill()
+        process.wait(SECONDS)
+        recorder.until(
+            lambda: state.membership_changed and state.presence.is_alive(boot) is False, "the death to be noticed"
+        )
+
+        beside = rt.jobs.join(rt.jobs.queue("other"), timeout=SECONDS)
+        held = rt.jobs.get(job).state
+        other.rollback()
+
+        assert (beside.result, held) == ("done", "running")
+        assert rt.jobs.join(job, timeout=SECONDS).result == "done"
 
 
 def test_a_restart_of_the_server_takes_no_job_from_whoever_runs_it(postgres, postgres_server, runtime, recorder):

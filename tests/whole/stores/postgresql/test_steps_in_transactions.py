@@ -112,3 +112,30 @@ def test_a_job_is_not_taken_from_a_claim_whose_step_is_about_to_be_committed(pos
             # Whoever takes the job knows of the step, and tells of it first.
             assert taking.result(SECONDS_MAX) == (["debit"], [1])
         assert job_of(store, "a").state == "done"
+
+
+def test_the_progress_of_a_job_that_somebody_has_locked_holds_up_nobody(postgres, runtime, recorder):
+    # The report stayed at the head of the broker's mail, and all that came after it waited for the lock.
+    rt = runtime(postgres)
+    report, go = threading.Event(), threading.Event()
+
+    def work(job):
+        report.wait(SECONDS_MAX)
+        job.progress(1, 2)
+        go.wait(SECONDS_MAX)
+        return "done"
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.add_handler("other", lambda job: "done")
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+    with closing(psycopg.connect(postgres.partition("?")[0])) as db:
+        db.execute("select from shared.lamplighter_jobs where id = %s for no key update", (job.id,))
+        report.set()
+        recorder.until(lambda: rt.boot.lanes.open("work")[0].progress is not None, "the report")
+
+        beside = rt.jobs.join(rt.jobs.queue("other"), timeout=SECONDS_MAX)
+        db.rollback()
+
+    go.set()
+    assert beside.result == rt.jobs.join(job, timeout=SECONDS_MAX).result == "done"
