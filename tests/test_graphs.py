@@ -223,7 +223,7 @@ def test_what_was_not_needed_neither_fails_a_graph_nor_is_run_by_a_requeue_of_ma
 
 
 @pytest.mark.parametrize("behind_another", [False, True])
-def test_what_was_not_needed_keeps_its_steps_and_is_not_counted_by_a_requeue_of_many(app, jobs, behind_another):
+def test_what_was_not_needed_keeps_its_steps_in_a_requeue_of_many(app, jobs, behind_another):
     # The steps of a job that stayed as it was were removed, and said of another job's move, or of none.
     if behind_another:
         jobs.cancel(jobs.queue("work", "another", delay=60))

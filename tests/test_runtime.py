@@ -415,7 +415,7 @@ def test_a_claim_taken_while_the_stop_began_is_not_started_only_to_be_interrupte
     assert recorder.of("job.started", job_id="late") == []
 
 
-def test_no_job_begins_before_the_runtime_is_known_to_run_and_no_handler_is_left_out(runtime, monkeypatch):
+def test_no_job_begins_before_its_runtime_is_known_to_run_and_no_handler_is_lost(runtime, monkeypatch):
     # A job of the first names could not queue another, and a handler that a thread added then had no HandlerActor.
     rt = runtime(start=False)
     rt.jobs.add_handler("work", lambda job: rt.jobs.queue("late").id)

@@ -45,7 +45,7 @@ def test_missed_runs_neither_vanish_nor_come_as_a_flood(timed, time, recorder):
     assert all(story.reason for story in stories)
 
 
-def test_a_schedule_that_could_not_be_accounted_for_long_enough_to_be_removed_is_added_again(timed, time, recorder):
+def test_a_schedule_that_retention_has_removed_of_a_frozen_process_is_added_again(timed, time, recorder):
     # A process that was frozen for nine days: retention came before the tick, and the schedule fired never again.
     rt = timed()
     schedule = rt.scheduler.add("tick", "0 * * * *")

@@ -5758,7 +5758,7 @@ MUTANTS = (
         "broker/jobs.py",
         " and moved is not job and steps",
         " and steps",
-        test="tests/test_graphs.py::test_what_was_not_needed_keeps_its_steps_and_is_not_counted_by_a_requeue_of_many",
+        test="tests/test_graphs.py::test_what_was_not_needed_keeps_its_steps_in_a_requeue_of_many",
     ),
     Mutant(
         LINKS,
@@ -5793,7 +5793,7 @@ MUTANTS = (
         "api/runtime.py",
         "                current_boot.began(boot)\n                boot.begin_work()\n",
         "                boot.begin_work()\n                current_boot.began(boot)\n",
-        test="tests/test_runtime.py::test_no_job_begins_before_the_runtime_is_known_to_run_and_no_handler_is_left_out",
+        test="tests/test_runtime.py::test_no_job_begins_before_its_runtime_is_known_to_run_and_no_handler_is_lost",
     ),
     Mutant(
         SLOTS,
@@ -5820,7 +5820,7 @@ MUTANTS = (
         "        elif (declared := self._declared(schedule_id)) is not None:\n",
         "        elif (declared := None) is not None:\n",
         test="tests/actors/test_firing.py::"
-        "test_a_schedule_that_could_not_be_accounted_for_long_enough_to_be_removed_is_added_again",
+        "test_a_schedule_that_retention_has_removed_of_a_frozen_process_is_added_again",
     ),
     Mutant(
         SLOTS,

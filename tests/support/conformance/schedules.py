@@ -513,6 +513,16 @@ class SchedulePromises(StoreCase):
 
         assert (before, store.surroundings("x").is_lost) == (False, True)
 
+    def test_a_boot_whose_running_jobs_nobody_has_locked_is_not_held(self, store: Store) -> None:
+        """JobQueue.held_beside: Which of these boots have a running job that a transaction beside this turn has
+        locked."""
+        self.needs("burial")
+        put(store, new("a"), new("b"))
+        take(store, begun=2)
+
+        with store.turn("c", NOW) as turn:
+            assert list(turn.jobs.held_beside(["b", "none"])) == []
+
     def test_jobs_that_run_for_a_boot_that_is_not_there_are_orphans(self, store: Store) -> None:
         """JobQueue.orphans: Running jobs that need a boot which is not on the store: nobody else will ever take them
         back."""
