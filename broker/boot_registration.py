@@ -146,6 +146,9 @@ def leave(turn: Turn, boot: str, logged: int) -> tuple[list[BootRecord], bool]:
     stays = own is not None and (own.turn != logged or bool(turn.jobs.open_claims(boot)))
     if own is not None and not stays:
         turn.boots.forget((boot,))
+    elif own is not None:
+        # Its broker may have died before it could say so, and a job is not to blame for that.
+        turn.boots.note_stop(boot)
     return [one for one in boots if one.boot != boot], stays
 
 

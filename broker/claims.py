@@ -228,6 +228,9 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 def progressed(context: TurnContext, body: Progressed) -> None:
     """Keep a job's progress in memory too, for the record that `join` returns."""
+    if body.boot != context.state.boot:
+        # The store has gone back, and may have given the same numbers to a claim of this boot.
+        return
     context.turn.jobs.note_progress(body.key, body.progress)
     context.out.progress[body.key] = body.progress
 

@@ -404,4 +404,4 @@ class Lane:
         waiting, self._is_progress_waiting = self._is_progress_waiting, False
         if waiting and self.progress is not None:
             self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
-            self.context.tell("broker", Progressed(key=self.claim.key, progress=self.progress))
+            self.context.tell("broker", Progressed(self.claim.key, self.progress, self.claim.job.boot))

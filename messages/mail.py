@@ -338,6 +338,7 @@ class Progressed(NamedTuple):
 
     key: ClaimKey
     progress: str
+    boot: str | None
 
 
 # The JobBroker sends these to a HandlerActor.

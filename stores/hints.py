@@ -62,7 +62,8 @@ class SocketHints:
     def keep(self) -> None:
         if self.address is not None and not os.path.exists(self.address):
             self._close_ear()
-            with contextlib.suppress(OSError):
+            # No folder, no descriptor, or no thread: polls find changes until the next look.
+            with contextlib.suppress(OSError, RuntimeError):
                 Path(self.address).parent.mkdir(mode=0o700, exist_ok=True)
                 self._open_ear(self.address)
 
@@ -93,6 +94,8 @@ class SocketHints:
         except BaseException:
             self._ear = None
             ear.close()
+            with contextlib.suppress(OSError):
+                os.unlink(address)
             raise
 
     def _close_ear(self) -> None:

@@ -678,6 +678,23 @@ def test_when_the_supervisor_gives_up_the_host_is_told_and_goes_on(runtime, reco
     assert rt.wait(timeout=0) is False
 
 
+def test_no_job_is_blamed_because_its_runtime_has_given_up(runtime, recorder):
+    # Its process lives, but in the third time the job was dead as poison.
+    told, go = threading.Event(), threading.Event()
+    rt = runtime(restarts_max=2, restart_backoff_seconds_max=0.01, on_failure=lambda failure: told.set())
+    rt.jobs.add_handler("work", lambda job: go.wait(30))
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    kill_until(rt, recorder, "broker", "supervisor.gave_up")
+    assert told.wait(10)
+    rt.start()
+    recorder.until(lambda: recorder.of("runtime.recovered"), "the next life to take it back")
+    go.set()
+
+    assert rt.jobs.join(job, timeout=10).record.interruptions == 0
+
+
 def test_a_name_whose_actor_keeps_dying_is_quarantined_alone(runtime, recorder):
     rt = runtime(restarts_max=1, restart_backoff_seconds_max=0.01)
     for name in ("bad", "good"):

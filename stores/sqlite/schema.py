@@ -57,7 +57,9 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
         connection.execute("commit")
         return store_id
     except BaseException:
-        connection.execute("rollback")
+        # A full disk may have ended the transaction already.
+        if connection.in_transaction:
+            connection.execute("rollback")
         raise
 
 

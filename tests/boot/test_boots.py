@@ -347,6 +347,7 @@ def test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_numb
         runs.append(job.record.boot)
         if len(runs) == 1:
             go.wait(15)
+            job.progress(9)
             return "old"
         return "new"
 
@@ -361,7 +362,7 @@ def test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_numb
 
     done = rt.jobs.join("held", timeout=15)
 
-    assert (done.result, done.record.claim_no, len(set(runs))) == ("new", 1, 2)
+    assert (done.result, done.record.claim_no, len(set(runs)), done.record.progress) == ("new", 1, 2, None)
     assert recorder.wait_for("job.fenced", job_id="held")["outcome"] == "succeeded"
 
 

@@ -68,9 +68,21 @@ def pause(*, given_up):
 
 
 def test_of_what_only_the_last_word_counts_the_last_is_kept():
-    first = [Progressed((1, 1), "1"), tick("s", 1.0), up("a", 1), WatchExternalCommit("j", None, 1.0), ClockJumped()]
-    last = [Progressed((1, 1), "2"), tick("s", 2.0), up("a", 2), WatchExternalCommit("j", None, 2.0), ClockJumped()]
-    others = [Progressed((1, 2), "1"), tick("t", 1.0), up("b", 1), WatchExternalCommit("k", None, 1.0)]
+    first = [
+        Progressed((1, 1), "1", "b"),
+        tick("s", 1.0),
+        up("a", 1),
+        WatchExternalCommit("j", None, 1.0),
+        ClockJumped(),
+    ]
+    last = [
+        Progressed((1, 1), "2", "b"),
+        tick("s", 2.0),
+        up("a", 2),
+        WatchExternalCommit("j", None, 2.0),
+        ClockJumped(),
+    ]
+    others = [Progressed((1, 2), "1", "b"), tick("t", 1.0), up("b", 1), WatchExternalCommit("k", None, 1.0)]
 
     assert wanted(*first, *others, *last) == [*others, *last]
 
@@ -162,8 +174,8 @@ def test_a_night_of_progress_reports_is_kept_as_the_last_one(bounded, recorder, 
 
     with locked(tmp_path / "jobs.db"):
         for n in range(1_000):
-            bounded.boot.post.tell("broker", Progressed(key, str(n)))
-        last = Progressed(key, "999")
+            bounded.boot.post.tell("broker", Progressed(key, str(n), bounded.boot.id))
+        last = Progressed(key, "999", bounded.boot.id)
         recorder.until(lambda: [mail.body for mail in broker._pending] == [last], "the reports to be merged")
     recorder.until(lambda: bounded.jobs.get(job).record.progress == "999", "the last to be stored")
     go.set()

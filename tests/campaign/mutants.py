@@ -5789,6 +5789,22 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "a job is blamed because its runtime has given up",
+        "broker/boot_registration.py",
+        "        turn.boots.note_stop(boot)\n    return",
+        "        pass\n    return",
+        test="tests/test_runtime.py::test_no_job_is_blamed_because_its_runtime_has_given_up",
+    ),
+    Mutant(
+        FENCE,
+        "progress of a boot from before the store went back is that of a new claim",
+        "broker/claims.py",
+        "    if body.boot != context.state.boot:\n        # The store has gone back",
+        "    if False:\n        # The store has gone back",
+        test="tests/boot/test_boots.py::test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_number",
+    ),
+    Mutant(
+        SUPERVISION,
         "a job may begin before its runtime is known to run",
         "api/runtime.py",
         "                current_boot.began(boot)\n                boot.begin_work()\n",

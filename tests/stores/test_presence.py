@@ -306,6 +306,23 @@ def test_a_socket_that_was_cleaned_away_is_made_anew_when_its_boot_looks(tmp_pat
         assert heard.acquire(timeout=10)
 
 
+def test_a_socket_that_no_thread_can_listen_at_is_made_anew_at_the_next_look(tmp_path):
+    with listening(tmp_path / "boots") as (hints, heard), listening(tmp_path / "boots", "two") as (other, _):
+        shutil.rmtree(tmp_path / "boots")
+        lend = hints._lend_ear
+
+        def no_thread(ear):
+            raise RuntimeError("can't start new thread")
+
+        hints._lend_ear = no_thread
+        hints.keep()
+        hints._lend_ear = lend
+        hints.keep()
+        other.send([hints.address])
+
+        assert heard.acquire(timeout=10)
+
+
 @pytest.mark.parametrize(
     ("mounts", "kind"),
     [

@@ -210,3 +210,17 @@ def test_a_simulated_store_has_the_same_id_with_the_same_seed():
             return sim.runtime.boot.store.store_id
 
     assert store_id_of(1) == store_id_of(1) != store_id_of(2)
+
+
+def test_a_disk_that_is_full_at_the_last_moment_is_what_is_told(tmp_path: Path) -> None:
+    # SQLite had rolled back by itself, and the error of a second time was all that one heard.
+    class Full(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "commit":
+                super().execute("rollback")
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *parameters)
+
+    connection = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, factory=Full)
+    with contextlib.closing(connection), pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        schema.migrate(connection, 1_000)
