@@ -220,14 +220,8 @@ class PostgresStore(StoreParts):
             self._writer = None
             writer = self._connect()
             try:
-                schema.check_existing(writer)
+                self._check_tables(writer)
                 self._check_same(writer)
-            except UsageError as error:
-                writer.close()
-                raise StoreGone(
-                    f"the store {self.address} has lost tables of Lamplighter: put back a backup, or start the "
-                    f"runtimes anew; {error}"
-                ) from error
             except BaseException:
                 writer.close()
                 raise
@@ -243,6 +237,15 @@ class PostgresStore(StoreParts):
                 writer.execute(HIDE, (self._shown[1],))
             writer.execute(SHOW, (boot,))
             self._shown = writer, boot
+
+    def _check_tables(self, connection: PostgresDatabase) -> None:
+        try:
+            schema.check_existing(connection)
+        except UsageError as error:
+            raise StoreGone(
+                f"the store {self.address} has lost tables of Lamplighter: put back a backup, or start the runtimes "
+                f"anew; {error}"
+            ) from error
 
     def _check_same(self, connection: PostgresDatabase) -> None:
         if (found := read_store_id(connection)) != self.store_id:
