@@ -284,6 +284,9 @@ class Session:
         if self._ledger.is_read and not led:
             self._has_changed = True
             self._news.append(("scheduler.leads", {}))
+        elif led and not self._ledger.is_read:
+            # It followed nobody while it led, and the next leader's sum may have come by then: ask for another.
+            self._prepared, self._has_changed = 0, True
 
     def _take_news(self, arrival: Arrival) -> None:
         self._taken.append(arrival.tag)

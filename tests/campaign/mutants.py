@@ -138,6 +138,23 @@ MUTANTS = (
     ),
     Mutant(
         LEDGER,
+        "a first leader that was taken for dead is deaf to the next one",
+        "stores/rabbitmq/session.py",
+        "        elif led and not self._ledger.is_read:\n",
+        "        elif False:\n",
+        test="tests/stores/rabbitmq/test_leading.py::test_a_first_leader_that_was_taken_for_dead_hears_the_next_one",
+    ),
+    Mutant(
+        LEDGER,
+        "a link that is stopped just before it has a connection goes on",
+        "stores/rabbitmq/pika/link.py",
+        "            if self._stopping.is_set():\n                # `stop`",
+        "            if False:\n                # `stop`",
+        test="tests/whole/stores/rabbitmq/test_link.py::"
+        "test_a_link_that_is_stopped_just_before_it_has_a_connection_ends",
+    ),
+    Mutant(
+        LEDGER,
         "a schedule that a runtime has retired is declared again by its next session",
         "stores/rabbitmq/turn_schedules.py",
         "lambda: self._state.declared.pop(schedule_id, None)",
@@ -5773,8 +5790,8 @@ MUTANTS = (
         SUPERVISION,
         "no runtime goes on while a transaction has locked a job of a dead process",
         "broker/boots.py",
-        "[boot for boot in dead if boot not in held]",
-        "dead",
+        "[boot for boot in gone if boot not in held]",
+        "gone",
         test="tests/whole/stores/postgresql/test_runtimes.py::"
         "test_a_dead_process_whose_job_somebody_has_locked_holds_up_nobody",
     ),

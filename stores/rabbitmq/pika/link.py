@@ -164,6 +164,9 @@ class PikaLink:
                 custom_ioloop=Loop(self._lock),
             )
             self._connection = connection
+            if self._stopping.is_set():
+                # `stop` has seen no connection that it could close.
+                self._soon(self._close)
             connection.ioloop.start()
         except Exception as error:
             # An error in the client ends this connection, and the next one begins.

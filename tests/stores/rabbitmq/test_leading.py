@@ -165,6 +165,20 @@ def test_an_error_names_the_leader_that_does_not_answer(world: World, monkeypatc
     assert world.elapsed >= LEADER_SECONDS_MAX
 
 
+def test_a_first_leader_that_was_taken_for_dead_hears_the_next_one(world: World) -> None:
+    # It had followed nobody: it passed over the next leader's sum while it led, and then all that came after it.
+    leader, other = started(world), started(world)
+    taken_for_dead(world, leader)
+    world.let_pass(2)
+    ledger_link(leader).lose("cut")
+    with other.turn("b", NOW) as turn:
+        turn.jobs.pause("work", paused=True)
+    while not world.turn(leader):
+        pass
+
+    assert (other.leads, leader.leads, paused(leader)) == (True, False, ("work",))
+
+
 @pytest.mark.parametrize("what", ["deleted", "moved"])
 def test_a_leader_whose_consumer_the_server_has_ended_leads_no_more(world: World, what: str) -> None:
     leader, other = started(world), started(world)

@@ -16,6 +16,7 @@ import pika
 import pytest
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.link import Arrival, Link, LinkLost, Message, QueueSpec, Sent
+from lamplighter.stores.rabbitmq.pika import link as pika_link
 from lamplighter.stores.rabbitmq.pika import publishing
 from lamplighter.stores.rabbitmq.pika.connection import ACK, ack
 from pika import frame
@@ -79,6 +80,23 @@ def test_a_link_that_still_connects_is_stopped_at_once() -> None:
 
         assert not link._thread.is_alive()
         peer.close()
+
+
+def test_a_link_that_is_stopped_just_before_it_has_a_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The stop saw nothing to close, and the thread connected again and again for as long as the process lived.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link, make = link_to(f"amqp://127.0.0.1:{silent.getsockname()[1]}/"), pika_link.parameters
+
+        def stopped_meanwhile(*given: Any) -> pika.connection.Parameters:
+            link._stopping.set()
+            link._soon(link._close)
+            return make(*given)
+
+        monkeypatch.setattr(pika_link, "parameters", stopped_meanwhile)
+        link.start(lambda event: None)
+        link._thread.join(5)
+
+        assert not link._thread.is_alive()
 
 
 def test_a_session_is_given_up_though_the_server_does_not_answer_the_close(vhosts: Vhosts, player: Player) -> None:
