@@ -60,7 +60,7 @@ def bury_dead(context: TurnContext) -> None:
     living = [boot for boot in runtimes if _lives(context.state, boot, untraced, hidden)]
     later = acts[ACTS_TOLD_MAX:]
     gone = [boot.boot for boot in boots if boot not in living and boot not in later]
-    held = context.turn.jobs.held_beside(gone)
+    held = context.turn.jobs.held_beside([boot.boot for boot in runtimes if boot.boot in gone])
     context.out.membership = Membership(living, untraced, hidden, is_whole=not (later or held))
     if acts:
         # More acts may be left, and a store may have to record that these are logged.

@@ -36,18 +36,7 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, removal, turns
-from .job_rows import (
-    HELD_BY,
-    KEPT,
-    STATE,
-    WHOLE,
-    KeptOut,
-    in_batches,
-    insert_unless_known,
-    insertion,
-    jobs_by_id,
-    stored_twins,
-)
+from .job_rows import HELD_BY, KEPT, STATE, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
 from .moves import Move, move, move_all, surely, tell, without_steps, write
 from .names import keep_pause, pause_of, rate_room, take_starts
 from .open_turn import CLAIMS, PAUSES, TurnPart
@@ -61,8 +50,9 @@ NOTE_PROGRESS = f"""update lamplighter_jobs set progress = ? where no in (
                       select no from lamplighter_jobs {HELD} /*pg for no key update skip locked */)"""
 """A job that somebody has locked is left as it is: the next report, or the end, says more."""
 
-RUNNING_OF = """select boot, no from lamplighter_jobs indexed by lamplighter_jobs_running
-                where state = 'running' and boot in ({places}) and deferred = 0"""
+RUNNING_OF = """select no from lamplighter_jobs indexed by lamplighter_jobs_running
+                where state = 'running' and boot = ? and deferred = 0"""
+RUNNING_FREE = f"{RUNNING_OF} /*pg for no key update skip locked */"
 
 HOST_JOBS_MAX = 2_000
 
@@ -372,9 +362,8 @@ class TableJobs(TurnPart):
         return self._jobs(query + " order by no", *values)
 
     def held_beside(self, boots: Sequence[str]) -> Collection[str]:
-        held = in_batches(self._connection, RUNNING_OF, boots)
-        free = in_batches(self._connection, f"{RUNNING_OF} /*pg for no key update skip locked */", boots)
-        return {boot for boot, _ in set(held).difference(free)}
+        execute = self._connection.execute
+        return [boot for boot in boots if set(execute(RUNNING_OF, (boot,))) - set(execute(RUNNING_FREE, (boot,)))]
 
     def orphans(self) -> list[JobRecord]:
         return self._jobs(
