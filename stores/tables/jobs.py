@@ -51,7 +51,7 @@ NOTE_PROGRESS = f"""update lamplighter_jobs set progress = ? where no in (
 """A job that somebody has locked is left as it is: the next report, or the end, says more."""
 
 RUNNING_OF = """select no from lamplighter_jobs indexed by lamplighter_jobs_running
-                where state = 'running' and boot = ? and deferred = 0"""
+                where boot = ? and state = 'running' and deferred = 0"""
 RUNNING_FREE = f"{RUNNING_OF} /*pg for no key update skip locked */"
 
 HOST_JOBS_MAX = 2_000
