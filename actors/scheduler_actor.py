@@ -67,13 +67,11 @@ class SchedulerActor(RuntimeActor):
         incarnation: int,
         *,
         boot: str,
-        is_declared: Callable[[str], bool],
         declared: Callable[[str], ScheduleRecord | None],
         may_tick: Callable[[], bool],
     ) -> None:
         super().__init__(context, "scheduler", incarnation)
         self._store = context.store
-        self._is_declared = is_declared
         self._declared = declared
         self._may_tick = may_tick
         self._active: dict[str, Active] = {}
@@ -177,6 +175,11 @@ class SchedulerActor(RuntimeActor):
         elif (declared := self._declared(schedule_id)) is not None:
             # No slot could be accounted for so long that retention has removed it. It counts from now.
             self.tell("broker", Declare((declared,), reply=None))
+
+    def _is_declared(self, schedule_id: str) -> bool:
+        """Here, or by a peer that the store lists."""
+        peers = self._store.peers
+        return self._declared(schedule_id) is not None or (peers is not None and peers.is_declared(schedule_id))
 
     def _forget(self, schedule_id: str) -> None:
         self._active.pop(schedule_id, None)

@@ -169,7 +169,7 @@ class Boot:
         """Open the store, enter this boot, start the actors but HandlerActors. When this raises midway, `give_up` must
         follow.
         """
-        begun, names = self._begun, self.share.names()
+        begun = self._begun
         begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
             self.listen(subscription)
@@ -181,7 +181,7 @@ class Boot:
         # Looked up at each use: a renewed boot has another.
         begun.callback(lambda: self._standing.leave())  # noqa: PLW0108
         self._standing.enter(self._heard, self._control.answer)
-        place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
+        place, news = self._standing.register(self.share.names(), self.clock, self.limits.reply_seconds_max)
         self._is_registered = True
         begun.callback(self._leave)
         begun.callback(self.clock.stop)

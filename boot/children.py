@@ -81,11 +81,6 @@ class Children:
             self.context,
             incarnation,
             boot=self.standing().boot,
-            is_declared=self._is_declared,
             declared=self.share.schedule,
             may_tick=self.may_tick,
         )
-
-    def _is_declared(self, schedule_id: str) -> bool:
-        peers = self.context.store.peers
-        return self.share.schedule(schedule_id) is not None or (peers is not None and peers.is_declared(schedule_id))

@@ -58,15 +58,15 @@ def bury_dead(context: TurnContext) -> None:
     untraced: dict[str, Seconds] = {}
     hidden: list[str] = []
     living = [boot for boot in runtimes if _lives(context.state, boot, untraced, hidden)]
-    later = acts[ACTS_TOLD_MAX:]
-    gone = [boot.boot for boot in boots if boot not in living and boot not in later]
-    held = context.turn.jobs.held_beside([boot.boot for boot in runtimes if boot.boot in gone])
-    context.out.membership = Membership(living, untraced, hidden, is_whole=not (later or held))
+    lost = [boot.boot for boot in runtimes if boot not in living]
+    held = context.turn.jobs.held_beside(lost)
+    context.out.membership = Membership(living, untraced, hidden, is_whole=not (acts[ACTS_TOLD_MAX:] or held))
     if acts:
         # More acts may be left, and a store may have to record that these are logged.
         context.tell("broker", CheckDue())
     # The boot that removes the row does the work; the transaction lets only one do it.
-    removed = context.turn.boots.forget([boot for boot in gone if boot not in held])
+    told = [act.boot for act in acts[:ACTS_TOLD_MAX]]
+    removed = context.turn.boots.forget([*told, *(boot for boot in lost if boot not in held)])
     for act in acts:
         if act.boot in removed:
             _tell_act(context, act)

@@ -94,8 +94,7 @@ class SocketHints:
         except BaseException:
             self._ear = None
             ear.close()
-            with contextlib.suppress(OSError):
-                os.unlink(address)
+            remove_ear(address, self._boot)
             raise
 
     def _close_ear(self) -> None:

@@ -10,11 +10,13 @@ import psycopg
 from ...errors import StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..troubles import TurnConflict
 
+LOST_TABLES = "has lost tables of Lamplighter: put back a backup, or start the runtimes anew"
+
 TROUBLES: Sequence[tuple[str, type[StoreError] | type[StoreUnavailable], str]] = (
     ("40001 40P01", TurnConflict, "was changed by another turn meanwhile"),
     ("55P03", TurnConflict, "has a session that keeps locked what is needed: end its transaction"),
     ("3D000", StoreGone, "has no such database: create it, or correct the address"),
-    ("3F000 42703", StoreGone, "has lost tables of Lamplighter: put back a backup, or start the runtimes anew"),
+    ("3F000 42703", StoreGone, LOST_TABLES),
     (
         "42P01",
         StoreGone,

@@ -23,6 +23,7 @@ from ..troubles import HealthIssue
 from ..turn_ports import Want
 from . import schema
 from .connection import DURABILITY, PostgresDatabase, connect
+from .failures import LOST_TABLES
 from .host_connection import PostgresHost
 from .place import PostgresPlace
 from .presence import STORE
@@ -242,10 +243,7 @@ class PostgresStore(StoreParts):
         try:
             schema.check_existing(connection)
         except UsageError as error:
-            raise StoreGone(
-                f"the store {self.address} has lost tables of Lamplighter: put back a backup, or start the runtimes "
-                f"anew; {error}"
-            ) from error
+            raise StoreGone(f"the store {self.address} {LOST_TABLES}; {error}") from error
 
     def _check_same(self, connection: PostgresDatabase) -> None:
         if (found := read_store_id(connection)) != self.store_id:
