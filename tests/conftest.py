@@ -205,7 +205,7 @@ class Recorder:
     """A subscriber that keeps every event, and that a test can wait at."""
 
     def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
         self._runtimes: list[Runtime] = []
 
@@ -233,12 +233,17 @@ class Recorder:
             event[MARK].set()
             return
         with self._arrived:
-            self.events.append(event)
+            self._events.append(event)
             self._arrived.notify_all()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Every event that was said by now."""
+        self.catch_up()
+        return self._events
 
     def of(self, name: str, **fields: Any) -> list[dict[str, Any]]:
         """Every event of this name that carries these fields, of those that were said by now."""
-        self.catch_up()
         return [
             event
             for event in list(self.events)
@@ -259,13 +264,12 @@ class Recorder:
             with self._arrived:
                 self._arrived.wait(0.02)
             if walltime.monotonic() > give_up_at:
-                said = "\n".join(str(event)[:300] for event in self.events[-40:])
+                said = "\n".join(str(event)[:300] for event in self._events[-40:])
                 pytest.fail(f"expected {what} within {timeout} s; the last events were:\n{said}")
 
     def audit(self, store: Path | None = None) -> Report:
         """What the audit says of everything that was said, and of the store, if that is given."""
         audit = Audit()
-        self.catch_up()
         for event in self.events:
             audit.feed(event)
         return audit.finish(None if store is None else StoreView(store))

@@ -68,20 +68,16 @@ def pause(*, given_up):
 
 
 def test_of_what_only_the_last_word_counts_the_last_is_kept():
-    first = [
-        Progressed((1, 1), "1", "b"),
-        tick("s", 1.0),
-        up("a", 1),
-        WatchExternalCommit("j", None, 1.0),
-        ClockJumped(),
-    ]
-    last = [
-        Progressed((1, 1), "2", "b"),
-        tick("s", 2.0),
-        up("a", 2),
-        WatchExternalCommit("j", None, 2.0),
-        ClockJumped(),
-    ]
+    first, last = (
+        [
+            Progressed((1, 1), str(n), "b"),
+            tick("s", float(n)),
+            up("a", n),
+            WatchExternalCommit("j", None, float(n)),
+            ClockJumped(),
+        ]
+        for n in (1, 2)
+    )
     others = [Progressed((1, 2), "1", "b"), tick("t", 1.0), up("b", 1), WatchExternalCommit("k", None, 1.0)]
 
     assert wanted(*first, *others, *last) == [*others, *last]

@@ -115,6 +115,15 @@ def ending(rt, job):
         return error.job
 
 
+def on(kind, handle):
+    """A function that runs on a thread, or as a task."""
+
+    async def as_task(job):
+        return handle(job)
+
+    return handle if kind == "thread" else as_task
+
+
 def goes_on(rt, recorder, name):
     """The place of the lane is there for the next job, and nobody has died."""
     assert ending(rt, rt.jobs.queue(name, "fine")).result == "fine"
@@ -128,15 +137,12 @@ def goes_on(rt, recorder, name):
 def test_whatever_is_raised_ends_the_job_in_its_first_attempt(runtime, recorder, name, kind):
     rt = runtime()
 
-    def on_thread(job):
+    def handle(job):
         if job.data == "fine":
             return "fine"
         raise STRANGE[name]()
 
-    async def as_task(job):
-        return on_thread(job)
-
-    rt.jobs.add_handler("strange", on_thread if kind == "thread" else as_task, max_attempts=1)
+    rt.jobs.add_handler("strange", on(kind, handle), max_attempts=1)
 
     job = ending(rt, rt.jobs.queue("strange"))
 
@@ -209,10 +215,7 @@ def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder,
             sys.setprofile(raising)
         return job.data
 
-    async def handle_in_a_task(job):
-        return handle(job)
-
-    rt.jobs.add_handler("profiled", handle if kind == "thread" else handle_in_a_task, max_attempts=1)
+    rt.jobs.add_handler("profiled", on(kind, handle), max_attempts=1)
 
     job = ending(rt, rt.jobs.queue("profiled"))
 
@@ -235,10 +238,7 @@ def test_an_end_whose_output_cannot_be_written_is_reported_with_that_error(runti
         job.log.info("a line")
         return job.data
 
-    async def handle_in_a_task(job):
-        return handle(job)
-
-    rt.jobs.add_handler("logs", handle if kind == "thread" else handle_in_a_task, max_attempts=1)
+    rt.jobs.add_handler("logs", on(kind, handle), max_attempts=1)
     monkeypatch.setattr(JobOutput, "text", failing)
 
     job = ending(rt, rt.jobs.queue("logs"))
