@@ -1015,7 +1015,7 @@ ENDS = ("done", "error", "timeout", "cancel", "poison", "expired")
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_job_that_waits_for_the_end_of_another_undoes_its_steps_however_that_ended(end):
-    """As docs/flow.md has it under "A saga"."""
+    """As docs/graphs.md has it under "A saga"."""
     booked = []
 
     def trip(job):

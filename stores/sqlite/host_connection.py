@@ -117,7 +117,7 @@ def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
         raise UsageError(
             "expected connection= to be outside of begin_nested(), or SQLAlchemy to begin transactions itself: sqlite3 "
             "may have begun none, and then the end of the savepoint commits this whatever becomes of the "
-            "transaction; see docs/embedding.md, Savepoints"
+            "transaction; see docs/transactions.md, Savepoints"
         )
 
 
