@@ -170,8 +170,7 @@ class RabbitJobs:
         if held is None or held.is_lost:
             return None
         step = move(held.job, "job.released", {"reason": reason}, **released(held.job, self._turn.now))
-        self._turn.record_wait(step, held.delivery, 0.0)
-        return step.job
+        return self._turn.record_wait(step, held, 0.0)
 
     def defer(
         self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, log: str | None = None
@@ -205,8 +204,7 @@ class RabbitJobs:
         if held is not None and not held.is_lost:
             self._turn.let_go(job)
             step = move(held.job, "job.requeued", {"run_at": run_at}, **changes)
-            self._turn.record_wait(step, held.delivery, delay)
-            return step.job
+            return self._turn.record_wait(step, held, delay)
         if dead is None:
             # A job that runs on without its delivery may run elsewhere already.
             return None

@@ -13,9 +13,9 @@ from typing import Any
 from ...errors import UsageError
 from ...messages.boots import LedgerTurn
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
-from ...messages.outcomes import Outcome, Verdict
+from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ...rules.ledger_moves import TurnRecord
-from ...rules.lifecycle import MOVES
+from ...rules.lifecycle import MOVES, judge
 from ..transitions import born, ending, says_ending
 from ..troubles import BootLost
 from . import job_message as wire
@@ -31,6 +31,9 @@ FULL_SECONDS = 1.0
 
 SPARE_SHARE = 1 / 8
 """The part of the server's largest message that is left for a job's errors."""
+
+CHARACTER_BYTES_MAX = 12
+"""The most bytes of a character in JSON: the escapes of a surrogate pair."""
 
 HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
@@ -160,18 +163,16 @@ class PendingTurn(TurnRecord):
         step = move(claimed, verdict.event, says_ending(outcome, verdict), **changes)
         if verdict.run_at is None:
             self.record_end(step, held.delivery)
-        else:
-            self.record_wait(step, held.delivery, step.job.run_at - self.now)
-        return step.job
+            return step.job
+        return self.record_wait(step, held, step.job.run_at - self.now)
 
     def record_end(self, step: Transition, delivery: Delivery) -> None:
         """A job has ended: send its completion to the runtime that queued it, and keep it if it is dead."""
         reply_to, job = delivery.arrival.reply_to, step.job
         is_far = reply_to is not None and reply_to != self.state.results_name
         is_dead = job.state == JobState.DEAD
-        body = wire.ended(job, wire.unknown(delivery.arrival.body)) if is_far or is_dead else b""
+        body = self._ended(job, wire.unknown(delivery.arrival.body)) if is_far or is_dead else b""
         label = wire.message_id(job.id)
-        self.check_size(len(body), "a result, together with the job's data,")
         if is_far and reply_to is not None:
             # A caller that learns of a dead job may requeue it at once, so the queue of dead jobs must have it by then.
             into = self.ops.notices if is_dead else self.ops.messages
@@ -182,10 +183,45 @@ class PendingTurn(TurnRecord):
             self.ops.done.append(lambda: self.state.memory.end(step.job))
         self._record(step, delivery)
 
-    def record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
+    def _ended(self, job: JobRecord, beside: Mapping[str, Any]) -> bytes:
+        try:
+            return wire.ended(self._cut(job, wire.ended, beside), beside)
+        except UsageError as error:
+            if job.result is not None:
+                raise
+            # Its caller waits for the end, and needs the data no more. A dead job without its data is better than none.
+            said = f"its data is not kept: {error}\n{job.error or ''}" if job.state == JobState.DEAD else job.error
+            return wire.ended(self._cut(job._replace(data="null", error=said), wire.ended, beside), beside)
+
+    def record_wait(self, step: Transition, held: HeldJob, delay: Seconds) -> JobRecord:
+        """The job waits again; it is dead instead if the server would not take it."""
+        delivery, beside = held.delivery, wire.unknown(held.delivery.arrival.body)
+        try:
+            job = self._cut(step.job, wire.waiting, beside)
+        except UsageError as error:
+            too_large = Outcome(kind=OutcomeKind.DISCARDED, reason=str(error), error=step.job.error)
+            verdict = judge(held.job, too_large, Policy(), self.now, earlier_interruptions=0, chance=0.0)
+            return self.settle_held(held, too_large, verdict)
         deadline = None if step.job.expires_at is None else delivery.deadline
-        self.publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body), deadline=deadline)
+        self.publish(job, delay, delivery.arrival.reply_to, beside, deadline=deadline)
         self._record(step, delivery)
+        return step.job
+
+    def _cut(
+        self, job: JobRecord, pack: Callable[[JobRecord, Mapping[str, Any]], bytes], beside: Mapping[str, Any]
+    ) -> JobRecord:
+        """The job with as much of its error and its traceback as the server takes.
+
+        Raises:
+            UsageError: it is too large without them.
+        """
+        limit = self._bytes_max
+        if limit is None or len(pack(job, beside)) <= limit:
+            return job
+        size = len(pack(job._replace(error="", traceback=""), beside))
+        self.check_size(size + 2 * CHARACTER_BYTES_MAX, "a job, with its data and result,")
+        most = (limit - size) // (2 * CHARACTER_BYTES_MAX)
+        return job._replace(error=job.error and job.error[:most], traceback=job.traceback and job.traceback[-most:])
 
     def _record(self, step: Transition, delivery: Delivery) -> None:
         state = self.state

@@ -5066,6 +5066,23 @@ MUTANTS = (
     ),
     Mutant(
         MESSAGES,
+        "a retry that its error makes too large for the server is published",
+        "stores/rabbitmq/pending_turn.py",
+        "            job = self._cut(step.job, wire.waiting, beside)\n",
+        "            job = step.job\n",
+        test="tests/stores/rabbitmq/test_sizes.py"
+        "::test_an_error_is_cut_to_what_the_server_takes_beside_the_jobs_data",
+    ),
+    Mutant(
+        MESSAGES,
+        "an end that has no room beside its job's data is refused",
+        "stores/rabbitmq/pending_turn.py",
+        "            if job.result is not None:\n                raise\n",
+        "            raise\n",
+        test="tests/stores/rabbitmq/test_sizes.py::test_a_job_that_is_too_large_to_wait_again_is_dead",
+    ),
+    Mutant(
+        MESSAGES,
         "two look at the dead at once, and see half of them each",
         "stores/rabbitmq/pika/channel.py",
         "self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))",

@@ -7,8 +7,11 @@ from functools import partial
 
 import pytest
 from lamplighter import LamplighterError, UsageError
+from lamplighter.messages.queries import JobQuery
+from lamplighter.stores.rabbitmq import job_message as wire
+from lamplighter.stores.transitions import born
 
-from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
+from support.conformance.kit import DEAD, DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import MODEL, ModelLink
 
@@ -77,3 +80,63 @@ def test_a_claim_whose_result_is_too_large_can_still_be_ended(server: ModelServe
         assert (turn.transitions, turn.writes) == ([], 0)
     with limited.turn("b", NOW) as turn:
         assert turn.jobs.settle(job, SUCCEEDED, DONE) is not None
+
+
+@pytest.fixture
+def largest(server: ModelServer) -> str:
+    """The id of a job that the server just takes, queued by a runtime that did not know the limit."""
+    web = PatientStore(MODEL, ModelLink(server), partial(ModelLink, server), environment=its_environment())
+    web.open()
+    job = new("large")
+    put(web, job._replace(data="7" * (LIMIT - len(wire.waiting(born(job, 0))) - len('"data":"",'))))
+    web.close()
+    return job.id
+
+
+@pytest.mark.parametrize("verdict", [RETRY, DEAD], ids=["retry", "dead"])
+def test_an_error_is_cut_to_what_the_server_takes_beside_the_jobs_data(limited: PatientStore, verdict) -> None:
+    """Its message ended the session, and the next one likewise when the job came back: the runtime did nothing more."""
+    data = "7" * int(LIMIT * 0.85)
+    put(limited, new("a", data=data), new("b"))
+    (job,) = take(limited)
+
+    with limited.turn("b", NOW) as turn:
+        turn.jobs.settle(job, FAILED._replace(error="E" * 40_000, traceback=40_000 * "\0" + "T"), verdict)
+    again = limited.dead.find(JobQuery(), limit=9).jobs if verdict is DEAD else take(limited)
+
+    (kept,) = [one for one in (*again, *take(limited, begun=9)) if one.id == "a"]
+    assert (kept.data, {*kept.error}, kept.traceback[-1]) == (data, {"E"}, "T")
+    assert 500 < len(kept.error) < 40_000
+
+
+@pytest.mark.parametrize("end", ["failed", "released", "requeued"])
+def test_a_job_that_is_too_large_to_wait_again_is_dead(limited: PatientStore, largest: str, end: str) -> None:
+    put(limited, new("b"))
+    (job,) = take(limited)
+
+    with limited.turn("b", NOW) as turn:
+        match end:
+            case "failed":
+                moved = turn.jobs.settle(job, FAILED, RETRY)
+            case "released":
+                moved = turn.jobs.release(job, "not started")
+            case "requeued":
+                moved = turn.jobs.requeue(job, NOW)
+        assert [(step.event, step.job.state) for step in turn.transitions] == [("job.dead", "dead")]
+
+    (dead,) = limited.dead.find(JobQuery(), limit=9).jobs
+    assert moved is not None and (moved.state, moved.claim_no) == ("dead", 1)
+    assert "max_message_size is 200000" in (dead.reason or "") and "its data is not kept" in (dead.error or "")
+    assert (dead.id, dead.data, [one.id for one in take(limited, begun=9)]) == (largest, "null", ["b"])
+
+
+def test_an_end_is_told_although_the_jobs_data_leaves_no_room_for_it(limited: PatientStore, largest: str) -> None:
+    """It was refused as its result had been, so that the claim stayed until its session ended."""
+    (job,) = take(limited)
+
+    with limited.turn("b", NOW) as turn:
+        turn.jobs.settle(job, SUCCEEDED._replace(result=None), DONE)
+        (said,) = turn.ops.messages
+
+    told = wire.read_ended(said.body)
+    assert (told.id, told.state, told.data) == (largest, "done", "null")
