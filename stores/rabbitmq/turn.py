@@ -90,6 +90,9 @@ class IncomingMessages:
 
     def _settle_kept(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> None:
         """Record an ending that no HandlerActor will send again: this must not fail."""
+        if held.job.id in self._state.shared.marks:
+            # The attempt has ended, so it has not killed its process.
+            self._turn.ops.records.append({"is": "ended", "id": held.job.id})
         try:
             for job in outcome.then:
                 self._turn.check_data(job)

@@ -5070,8 +5070,7 @@ MUTANTS = (
         "stores/rabbitmq/pending_turn.py",
         "            job = self._cut(step.job, wire.waiting, beside)\n",
         "            job = step.job\n",
-        test="tests/stores/rabbitmq/test_sizes.py"
-        "::test_an_error_is_cut_to_what_the_server_takes_beside_the_jobs_data",
+        test="tests/stores/rabbitmq/test_sizes.py::test_an_error_is_cut_to_what_the_server_takes_beside_the_jobs_data",
     ),
     Mutant(
         MESSAGES,
@@ -5080,6 +5079,14 @@ MUTANTS = (
         "            if job.result is not None:\n                raise\n",
         "            raise\n",
         test="tests/stores/rabbitmq/test_sizes.py::test_a_job_that_is_too_large_to_wait_again_is_dead",
+    ),
+    Mutant(
+        MESSAGES,
+        "an attempt whose end was kept counts as one that killed its process",
+        "stores/rabbitmq/turn.py",
+        "        if held.job.id in self._state.shared.marks:\n",
+        "        if False:\n",
+        test="tests/stores/rabbitmq/test_kept_follow_ups.py::test_an_attempt_whose_end_was_kept_has_killed_no_process",
     ),
     Mutant(
         MESSAGES,

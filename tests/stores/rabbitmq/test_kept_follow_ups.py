@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lamplighter import UsageError
 
-from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
+from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take, want
 
 from .test_memory import model  # noqa: F401
 
@@ -69,3 +69,24 @@ def test_an_end_whose_follow_up_the_server_would_refuse_changes_nothing(lost) ->
         turn.jobs.settle(claimed, SUCCEEDED._replace(then=(PARTS[0]._replace(data="7" * 3_000),)), DONE)
 
     assert store.state.deliveries.held.get(claimed.key) is not None
+
+
+def test_an_attempt_whose_end_was_kept_has_killed_no_process(model) -> None:  # noqa: F811
+    """Its begin stayed in the ledger, so that three such attempts ended a job that had harmed nobody as poison."""
+    server, link, store = model
+    put(store, new("a"))
+    store.until_come(want(1), 0)
+    link.lose("the connection was cut")
+    server.let_pass(1.0)
+    (claimed,) = take(store)
+    began = dict(store.state.shared.marks)
+    link.lose("the connection was cut")
+    server.let_pass(1.0)
+
+    with store.turn("b", NOW) as turn:
+        turn.jobs.settle(claimed, FAILED, RETRY)
+    came_back = take(store)
+    (again,) = take(store)
+
+    assert (began, came_back, store.state.shared.marks) == ({"a": [NOW]}, [], {})
+    assert (again.id, again.attempt, again.interruptions) == ("a", 1, 0)
