@@ -123,12 +123,17 @@ class PendingTurn(TurnRecord):
         self.ops.acknowledged.append(delivery)
 
     def add(self, job: NewJob) -> JobRecord:
-        record = self.state.memory.doubtful.get(job.id)
-        if record is None or (record.name, record.data) != (job.name, job.data):
+        memory = self.state.memory
+        record = memory.doubtful.get(job.id)
+        is_known = record is not None and (record.name, record.data) == (job.name, job.data)
+        if record is None or not is_known:
             record = born(job, 0)
-        seconds = job.expires_in
-        deadline = None if seconds is None else math.ceil((self.state.time.now() + seconds) * 1000)
-        self.publish(record, job.run_at - self.now, self.state.results_name, deadline=deadline)
+        if is_known and job.id in memory.taken:
+            self.ops.done.append(lambda: memory.taken.pop(job.id))
+        else:
+            seconds = job.expires_in
+            deadline = None if seconds is None else math.ceil((self.state.time.now() + seconds) * 1000)
+            self.publish(record, job.run_at - self.now, self.state.results_name, deadline=deadline)
         self.remember(record)
         self.transitions.append(Transition("job.queued", record, None, {}))
         return record

@@ -103,6 +103,7 @@ class Remembered:
 
     Attributes:
         doubtful: perhaps queued: a second try is the same job.
+        taken: ids of doubtful jobs that the server has: their second try publishes nothing.
         endings: for later joins.
         kept: endings of attempts whose delivery was lost, by the delivered copy.
         ended_copies: the copies that have ended here.
@@ -112,6 +113,7 @@ class Remembered:
     def __init__(self) -> None:
         self.queued = QueuedJobs()
         self.doubtful: Newest[str, JobRecord] = Newest(_weight)
+        self.taken: Newest[str, bool] = Newest()
         self.endings: Newest[str, JobRecord] = Newest(_weight)
         self.kept: Newest[Hashable, tuple[JobRecord, Outcome, Verdict]] = Newest(_weight_of_kept)
         self.ended_copies: Newest[Hashable, bool] = Newest()

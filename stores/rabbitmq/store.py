@@ -213,6 +213,7 @@ class RabbitStore(Session, StoreParts):
                 break
             if tries_left == 0:
                 self.state.ailing.refused(left, ops.names)
+                self._note_taken(ops, left)
                 raise Refused(f"it took {len(ops.messages) - len(left)} of {len(ops.messages)} messages", 0)
             sending = self._link.send(left)
             yield sending
@@ -243,6 +244,12 @@ class RabbitStore(Session, StoreParts):
             done()
         if session == self._session:
             self.state.deliveries.adjust()
+
+    def _note_taken(self, ops: CommitPlan, refused: Sequence[Message]) -> None:
+        refused_ids = {one.message_id for one in refused}
+        for one in ops.messages:
+            if one.message_id is not None and one.message_id not in refused_ids:
+                self.state.memory.taken.put(one.message_id, True)
 
     def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
         missing = sorted(set(names) - self._declared - self.state.ailing.stopped.keys())

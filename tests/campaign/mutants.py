@@ -5237,6 +5237,24 @@ MUTANTS = (
     ),
     Mutant(
         MESSAGES,
+        "what was taken beside a refused job is published again",
+        "stores/rabbitmq/pending_turn.py",
+        "        if is_known and job.id in memory.taken:\n",
+        "        if False:\n",
+        test="tests/stores/rabbitmq/test_declaring.py"
+        "::test_jobs_that_were_taken_beside_a_refused_one_are_not_published_again",
+    ),
+    Mutant(
+        MESSAGES,
+        "a job with the id of one that was taken is not published whatever its data",
+        "stores/rabbitmq/pending_turn.py",
+        "if is_known and job.id in memory.taken:",
+        "if job.id in memory.taken:",
+        test="tests/stores/rabbitmq/test_declaring.py"
+        "::test_a_job_with_the_id_of_one_that_was_taken_and_with_other_data_is_published",
+    ),
+    Mutant(
+        MESSAGES,
         "what goes back into a full queue keeps it full",
         "stores/rabbitmq/pending_turn.py",
         "        if job.name in self.state.ailing.full:\n",

@@ -80,6 +80,44 @@ def test_what_a_queue_does_not_take_is_not_stored() -> None:
         turn.jobs.insert([new("a", name="other"), new("b", name="work"), new("c", name="other")])
 
 
+def test_jobs_that_were_taken_beside_a_refused_one_are_not_published_again() -> None:
+    """Whoever queued them is told only of a later turn, which published them a second time, for any runtime to run."""
+    world = World()
+    store = ready(world)
+    queue(store, "work")
+    queue(store, "other")
+    world.server.away.add(QUEUE)
+    one, refused, another = new("a", name="other"), new("b", name="work"), new("c", name="other", run_at=NOW + 1)
+    with pytest.raises(StoreUnavailable, match="it took 2 of 3 messages"), store.turn("b", NOW) as turn:
+        turn.jobs.insert([one, refused, another])
+    world.server.away.clear()
+    store.state.ailing.look()
+
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert([one, refused, another])
+        assert [(step.event, step.job.id) for step in turn.transitions] == [("job.queued", id) for id in "abc"]
+
+    stored = [found.message.message_id for queue in world.server.queues.values() for found in queue.ready]
+    assert {id: stored.count(id) for id in "abc"} == {"a": 1, "b": 1, "c": 1}
+    assert len(store.state.memory.taken) == 0
+
+
+def test_a_job_with_the_id_of_one_that_was_taken_and_with_other_data_is_published() -> None:
+    world = World()
+    store = ready(world)
+    queue(store, "work")
+    queue(store, "other")
+    world.server.away.add(QUEUE)
+    with pytest.raises(StoreUnavailable), store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("a", name="other"), new("b", name="work")])
+
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("a", name="other", data="1")])
+
+    stored = [found.message.message_id for found in world.server.queues[topology.queue_of("other")].ready]
+    assert stored.count("a") == 2
+
+
 def test_a_queue_that_is_never_found_stops_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     store = ready(world)
