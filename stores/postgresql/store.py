@@ -14,9 +14,10 @@ from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, NewJob
 from ..ports import Born, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..tables.boots import surroundings
+from ..tables.lives import TableLives
 from ..tables.open_turn import Seen
 from ..tables.rows import JobRows, ScheduleRows, snapshot_of
-from ..tables.schema import read_store_id
+from ..tables.schema import check_same, read_store_id
 from ..tables.tallies import TallyRows
 from ..tables.turn import overview_of
 from ..troubles import HealthIssue
@@ -132,6 +133,8 @@ class PostgresStore(StoreParts):
                 self._version += turn.begun_at != self._committed
                 turn.version, self._committed = self._version, None
                 turn.jobs = turn.queued = PostgresJobs(turn)
+                if turn.lost is not None:
+                    check_same(TableLives(writer).store_id(), self.store_id, self.address)
                 yield turn
                 turn.seal()
                 self._fail_at("store.turn.commit")
@@ -246,11 +249,7 @@ class PostgresStore(StoreParts):
             raise StoreGone(f"the store {self.address} {LOST_TABLES}; {error}") from error
 
     def _check_same(self, connection: PostgresDatabase) -> None:
-        if (found := read_store_id(connection)) != self.store_id:
-            raise StoreGone(
-                f"expected the store {self.store_id} at {self.address}, got: {found}, which was made since; put back a "
-                "backup, or start the runtime anew"
-            )
+        check_same(read_store_id(connection), self.store_id, self.address)
 
     def _connect_reader(self) -> PostgresDatabase:
         reader = connect_reader(self._where)

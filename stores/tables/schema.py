@@ -6,7 +6,7 @@ own.
 
 from __future__ import annotations
 
-from ...errors import SchemaTooNew, StoreError, UsageError
+from ...errors import SchemaTooNew, StoreError, StoreGone, UsageError
 from .database import Database
 from .host_follow_ups import HOST_FOLLOW_UPS
 from .steps import STEPS
@@ -245,6 +245,19 @@ def read_store_id(connection: Database) -> str:
     store_id, moved_to = connection.execute("select store_id, moved_to from lamplighter_store").fetchone()
     check_here(moved_to)
     return str(store_id)
+
+
+def check_same(found: str, store_id: str | None, address: str) -> None:
+    """Refuse another store at the place of an open one.
+
+    Raises:
+        StoreGone: it is another one.
+    """
+    if found != store_id:
+        raise StoreGone(
+            f"expected the store {store_id} at {address}, got: {found}, which was put there since; put back a backup, "
+            "or start the runtime anew"
+        )
 
 
 def check_here(moved_to: str | None) -> None:

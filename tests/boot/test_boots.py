@@ -10,12 +10,12 @@ import platform
 import shutil
 import sqlite3
 import threading
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import lamplighter
 import pytest
-from lamplighter import Runtime, UnknownJob
+from lamplighter import Runtime, StoreError, UnknownJob
 from lamplighter.boot.boot import Boot
 from lamplighter.environment import Environment
 from lamplighter.environment.threads import spawn
@@ -336,6 +336,26 @@ def test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again(runtime
     assert recorder.wait_for("store.went_back")["turn_was"] > 0
     assert runs == ["held", "later", "held"]
     assert rt.jobs.list(state="running") == []
+
+
+def test_a_runtime_stores_nothing_in_another_store_that_was_put_into_its_file(runtime, recorder, tmp_path):
+    rt = runtime()
+    rt.jobs.queue("work", id="mine")
+    runtime(tmp_path / "another.db").stop()
+    files = (tmp_path / "jobs.db", ":memory:", tmp_path / "another.db")
+
+    with ExitStack() as stack:
+        file, copy, another = (stack.enter_context(closing(sqlite3.connect(path))) for path in files)
+        file.backup(copy)
+        another.backup(file)
+        with pytest.raises(StoreError, match="put back a backup"):
+            rt.jobs.queue("work", id="stray")
+        copy.backup(file)
+
+    recorder.until(lambda: rt.health().status != "red", "the runtime to work on its own store again")
+    rt.jobs.queue("work", id="more")
+    assert {job.id for job in rt.jobs.list()} - {"stray"} == {"mine", "more"}
+    assert recorder.of("runtime.renewed") == []
 
 
 def test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_number(runtime, recorder, tmp_path):

@@ -2183,6 +2183,23 @@ MUTANTS = (
     ),
     Mutant(
         FENCE,
+        "a runtime goes on in another store that was put into its file",
+        "stores/sqlite/store.py",
+        "                if turn.lost is not None:\n",
+        "                if False:\n",
+        test="tests/boot/test_boots.py::test_a_runtime_stores_nothing_in_another_store_that_was_put_into_its_file",
+    ),
+    Mutant(
+        FENCE,
+        "a runtime goes on in another store that was put into its tables",
+        "stores/postgresql/store.py",
+        "                if turn.lost is not None:\n",
+        "                if False:\n",
+        test="tests/whole/stores/postgresql/test_sessions.py"
+        "::test_another_store_that_was_put_into_the_tables_is_refused_until_this_is_back",
+    ),
+    Mutant(
+        FENCE,
         "an attempt of the boot before ends a claim of the same number",
         "broker/claims.py",
         "        if job.boot != context.state.boot:\n",

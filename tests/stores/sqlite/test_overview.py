@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 
 import pytest
+from lamplighter import StoreGone
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.clock_steps import Reading
 from lamplighter.messages.jobs import JobParent, JobState
@@ -163,6 +164,28 @@ def test_a_copy_that_was_restored_into_the_file_is_noticed_by_the_next_turn(stor
         pass
 
     assert turn.lost is not None
+
+
+def test_another_store_that_was_put_into_the_file_is_refused_until_this_one_is_back(store, tmp_path):
+    """The runtime went on in it, and logged its jobs there as those of the store before."""
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("a")])
+    another = SqliteStore(str(tmp_path / "another.db"))
+    another.open()
+    another.close()
+
+    file, copy, stranger = map(sqlite3.connect, (store.address, ":memory:", another.address))
+    with contextlib.closing(file), contextlib.closing(copy), contextlib.closing(stranger):
+        file.backup(copy)
+        stranger.backup(file)
+        for _ in range(2):
+            with pytest.raises(StoreGone, match="which was put there since"), store.turn("b", NOW):
+                pytest.fail("the turn began")
+        copy.backup(file)
+    with store.turn("b", NOW) as turn:
+        found = turn.jobs.get(["a"])
+
+    assert (turn.lost, list(found)) == (None, ["a"])
 
 
 def test_a_boot_that_others_have_removed_notices_in_its_next_turn(store):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+from lamplighter import StoreGone
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
 from lamplighter.stores.postgresql.store import PostgresStore
@@ -56,3 +58,25 @@ def test_a_forked_child_has_no_copy_of_it_and_its_parent_goes_on(postgres):
     store.close()
 
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_another_store_that_was_put_into_the_tables_is_refused_until_this_is_back(postgres):
+    """The runtime went on in it, though each new session and each host's connection refused it."""
+    store, person = PostgresStore(postgres), connect(parse_address(postgres))
+    store.open()
+    with store.turn("b", NOW) as turn:
+        turn.boots.register(a_boot("b"))
+    known = store.store_id
+    person.execute("update lamplighter_store set store_id = 'another'")
+    person.execute("update lamplighter_boots set boot = 'of another'")
+
+    with pytest.raises(StoreGone, match="got: another, which was put there since"), store.turn("b", NOW):
+        pytest.fail("the turn began")
+    person.execute("update lamplighter_boots set boot = 'b'")
+    person.execute("update lamplighter_store set store_id = ?", (known,))
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("a")])
+    person.close()
+    store.close()
+
+    assert (turn.lost, len(turn.transitions)) == (None, 1)
