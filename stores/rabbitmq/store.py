@@ -21,13 +21,14 @@ from ..places import StorePlace
 from ..ports import Born, DueCheck, JobReader, QueueReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
+from . import job_message as wire
 from . import topology
 from .deliveries import Delivery
 from .ledger import message
 from .ledger_records import Record
 from .ledger_sums import LedgerSchedules
 from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent, StoreEnvironment
-from .pending_turn import PendingTurn
+from .pending_turn import FULL_SECONDS, PendingTurn
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
 from .state import CommitPlan, PendingCommit, redo, undo
@@ -215,6 +216,8 @@ class RabbitStore(Session, StoreParts):
                 self.state.ailing.refused(left, ops.names)
                 self._note_taken(ops, left)
                 raise Refused(f"it took {len(ops.messages) - len(left)} of {len(ops.messages)} messages", 0)
+            if tries_left == 1:
+                left = self._around(left, ops)
             sending = self._link.send(left)
             yield sending
             sent: Sent = sending.result(0)
@@ -244,6 +247,19 @@ class RabbitStore(Session, StoreParts):
             done()
         if session == self._session:
             self.state.deliveries.adjust()
+
+    def _around(self, refused: Sequence[Message], ops: CommitPlan) -> Sequence[Message]:
+        """Have jobs that go back into a full queue wait in the ladder, if nothing else is left to publish: the turn has
+        the endings that make room, and would publish again what the server has. New jobs are refused instead, since
+        many in the ladder hold up the delayed jobs of all names.
+        """
+        came = [one for one in ops.acknowledged if isinstance(one, Delivery)]
+        back = {("", topology.queue_of(one.name), wire.message_id(one.job.id)) for one in came}
+        if any((one.exchange, one.key, one.message_id) not in back for one in refused):
+            return refused
+        self.state.ailing.refused(refused, ops.names)
+        routes = [topology.route(one.key, FULL_SECONDS) for one in refused]
+        return [one._replace(exchange=to, key=key) for one, (to, key, _) in zip(refused, routes, strict=True)]
 
     def _note_taken(self, ops: CommitPlan, refused: Sequence[Message]) -> None:
         refused_ids = {one.message_id for one in refused}

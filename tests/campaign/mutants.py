@@ -5272,6 +5272,24 @@ MUTANTS = (
     ),
     Mutant(
         MESSAGES,
+        "a retry that a full queue refuses has the ends beside it published again",
+        "stores/rabbitmq/store.py",
+        "            if tries_left == 1:\n",
+        "            if False:\n",
+        test="tests/stores/rabbitmq/test_declaring.py"
+        "::test_a_retry_that_a_full_queue_refuses_goes_around_it_if_no_new_job_is_refused",
+    ),
+    Mutant(
+        MESSAGES,
+        "a new job goes around the full queue that refuses it",
+        "stores/rabbitmq/store.py",
+        "        if any((one.exchange, one.key, one.message_id) not in back for one in refused):\n",
+        "        if False:\n",
+        test="tests/stores/rabbitmq/test_declaring.py"
+        "::test_a_retry_that_a_full_queue_refuses_goes_around_it_if_no_new_job_is_refused",
+    ),
+    Mutant(
+        MESSAGES,
         "what goes back into a full queue keeps it full",
         "stores/rabbitmq/pending_turn.py",
         "        if job.name in self.state.ailing.full:\n",

@@ -8,9 +8,9 @@ from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.link import NOT_FOUND, QueueSpec, Refused, Wanted
 from lamplighter.stores.rabbitmq.store import DECLARE_TRIES_MAX, RabbitStore
 
-from support.conformance.kit import NOW, new
+from support.conformance.kit import FAILED, NOW, RETRY, new, take
 
-from .model_world import World
+from .model_world import STEP_SECONDS, World
 
 QUEUE = topology.queue_of("work")
 
@@ -100,6 +100,37 @@ def test_jobs_that_were_taken_beside_a_refused_one_are_not_published_again() -> 
     stored = [found.message.message_id for queue in world.server.queues.values() for found in queue.ready]
     assert {id: stored.count(id) for id in "abc"} == {"a": 1, "b": 1, "c": 1}
     assert len(store.state.memory.taken) == 0
+
+
+@pytest.mark.parametrize("beside", ["nothing", "another"])
+def test_a_retry_that_a_full_queue_refuses_goes_around_it_if_no_new_job_is_refused(beside: str) -> None:
+    """The turn failed, and published the ends that the server had taken once more."""
+    world = World()
+    store = ready(world)
+    queue(store, "work")
+    queue(store, "other")
+    while not (held := take(store)):
+        world.wait(STEP_SECONDS)
+    world.server.away.add(QUEUE)
+
+    def settle() -> None:
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(held[0], FAILED, RETRY)
+            turn.jobs.insert([new("a", name="other"), *([new("b")] if beside == "another" else [])])
+
+    if beside == "another":
+        with pytest.raises(StoreUnavailable, match="it took 1 of 3 messages"):
+            settle()
+        return
+    settle()
+
+    stored = {name: [one.message.message_id for one in found.ready] for name, found in world.server.queues.items()}
+    assert (stored[topology.queue_of("other")], stored[QUEUE]) == (["other", "a"], [])
+    assert [stored[rung] for rung in topology.ladder() if stored[rung]] == [["work"]]
+    assert len(store.state.deliveries.held) == 0
+    assert [ailment.reason.partition(":")[0] for ailment in store.health_issues()] == [
+        "the queue of work takes no more"
+    ]
 
 
 def test_a_job_with_the_id_of_one_that_was_taken_and_with_other_data_is_published() -> None:
