@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable
 
@@ -102,38 +101,14 @@ class RuntimeState:
         """Wait until no boot runs. False on timeout."""
         return self._ended.wait(seconds)
 
-    def _before_fork(self) -> None:
-        boot = self._boot
-        if boot is None or boot.pid != self.environment.pid() or boot.store.fork is None:
-            return
-        if boot.store.fork.freeze():
-            _forking.frozen.append(boot.store.fork)
-
     def _in_forked_child(self) -> None:
         # Another thread of the parent may have held the lock at the moment of the fork.
         self.lock = self.environment.relock()
 
 
-_forking = threading.local()
-"""On the forking thread, where all hooks of a fork run: the stores that its fork has closed for the moment."""
-
-
-def _before_fork() -> None:
-    _forking.frozen = []
-    for one in list(_all):
-        one._before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    while _forking.frozen:
-        _forking.frozen.pop().thaw()
-
-
 def _after_fork_in_child() -> None:
-    # The connections stay closed in a child: a boot of the child's own opens its own.
-    _forking.frozen = []
     for one in list(_all):
         one._in_forked_child()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child)

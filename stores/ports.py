@@ -378,16 +378,6 @@ class Peers(Protocol):
         """Whether a runtime that lives is known to have handlers for a job name."""
 
 
-class Forkable(Protocol):
-    """A store that a child of this process must not inherit open."""
-
-    def freeze(self) -> bool:
-        """Before a fork: close for a moment what a child must not inherit. False when there is nothing to thaw."""
-
-    def thaw(self) -> None:
-        """After the fork, in the parent: go on."""
-
-
 class Answer(Protocol):
     """Gives the answer to a question, both as lines. It never raises, and waits for nobody."""
 
@@ -467,7 +457,6 @@ class StoreParts(Protocol):
     tallies: TallyReader | None = None
     host: HostTransactions | None = None
     peers: Peers | None = None
-    fork: Forkable | None = None
     notifier: Notifier | None = None
     births: Births | None = None
     wall: Callable[[], Instant] | None = None

@@ -164,6 +164,7 @@ OF_A_STORE = {
     "cli/migrate": "all tables of a store are moved",
     "doctor/evidence": "for the type checker: the checks of a place look at its condition",
     "doctor/lock_checks": "likewise",
+    "testing/simulation/processes": "a simulated fork closes the files of its stores for a moment",
     "testing/simulation/places": "a simulation makes the files of its stores",
     "testing/simulation/simulated_environment": "likewise",
     "testing/simulation/verdict": "likewise",

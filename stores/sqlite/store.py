@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -53,6 +54,15 @@ PATH_BYTES_MAX = 512
 """SQLite opens no file with a longer path (`MAX_PATHNAME` in its os_unix.c)."""
 
 FREEZE_SECONDS_MAX = 10.0
+
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+"""All that this process may have open. A fork closes their connections for a moment: a child must inherit none."""
+
+_stores_lock = threading.RLock()
+"""Held during a fork, so that no other store is opened meanwhile."""
+
+_frozen: list[SqliteStore] = []
+"""Those that the fork which holds the lock has closed."""
 
 _unfrozen: dict[SqliteStore, int] = {}
 """By pid, stores not closed before a fork. A child leaves them alone: closing their connections would hurt the parent.
@@ -125,14 +135,16 @@ class SqliteStore(StoreParts):
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
         self.tallies = TallyRows(self._reading)
         self.host = self
-        self.fork = None if in_memory else self
         self.births = self
 
     def open(self) -> None:
         if self.path is not None:
             self._check_inherited()
             self._make_file()
-        with self._translated:
+            with _stores_lock:
+                _stores.add(self)
+        # A fork waits for the lock, or a child would inherit a connection that nobody knows of yet.
+        with self._lock, self._translated:
             writer = self._writer = self._connect_writer()
             try:
                 self.store_id = (
@@ -169,7 +181,7 @@ class SqliteStore(StoreParts):
         return writer
 
     def freeze(self) -> bool:
-        """Before a fork: wait for the open turn and reads, then close every connection; False if that fails.
+        """Before a fork: wait for the open turn and reads, then close every connection; False if they take too long.
 
         SQLite keeps its locks in the process's memory, which a child inherits without the locks. The child's new
         connections would rely on locks that it lacks, or wait for ever for one of the parent's
@@ -183,16 +195,14 @@ class SqliteStore(StoreParts):
             self._thawed()
             return False
         _unfrozen.pop(self, None)
-        was_open = self._writer is not None
+        was_open = self._reopen or self._writer is not None
         self.close()
-        if not was_open:
-            self._thawed()
-        return was_open
+        self._reopen = was_open
+        return True
 
     def thaw(self) -> None:
         """After the fork, in the parent: go on. The next turn meets a failure to open again, like any other."""
         try:
-            self._reopen = True
             with contextlib.suppress(sqlite3.Error, LamplighterError):
                 self._reopened()
         finally:
@@ -208,6 +218,11 @@ class SqliteStore(StoreParts):
                     self._data_version = -1
                     self._reopen = False
         return self._writer
+
+    def stay_closed(self) -> None:
+        """After the fork, in the child: it is the parent's, and who uses it here is told that it is closed."""
+        self._reopen = False
+        self._thawed()
 
     def _thawed(self) -> None:
         self._readers.thaw()
@@ -463,3 +478,29 @@ class SqliteStore(StoreParts):
 
     def written_here(self, *, blocks: bool = True) -> bool:
         return bool(engines.begun) and engines.written_here(self.address, blocks=blocks)
+
+
+def _before_fork() -> None:
+    _stores_lock.acquire()
+    for store in list(_stores):
+        if store.freeze():
+            _frozen.append(store)
+
+
+def _after_fork_in_parent() -> None:
+    while _frozen:
+        _frozen.pop().thaw()
+    _stores_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    # The next fork must not wait for the parent's stores, whose locks may be held by threads that are not here.
+    _stores.clear()
+    while _frozen:
+        _frozen.pop().stay_closed()
+    _stores_lock.release()
+
+
+# After the imports, whose modules have hooks too: the last to be registered comes first before a fork, and a turn may
+# wait for a lock of theirs.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

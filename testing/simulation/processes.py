@@ -24,6 +24,7 @@ from ...handlers.pool import ThreadRunner
 from ...handlers.tasks import TaskRunner
 from ...messages.jobs import Seconds
 from ...stores.ports import Store
+from ...stores.sqlite.store import SqliteStore
 from .faults import OF_A_BOOT, OF_A_PROCESS, FaultPoints, NoThread
 from .operators import SimulatedOperators
 from .simulated_environment import MAIN, SimulatedEnvironment
@@ -73,11 +74,11 @@ class Forks:
     def fork(self, lane: Lane, current_boot: RuntimeState, stores: Sequence[Store]) -> None:
         """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
         # As `os.register_at_fork` does: no connection to the file is open at the fork.
-        frozen = [store.fork for store in stores if store.fork is not None and store.fork.freeze()]
+        frozen = [store for store in stores if isinstance(store, SqliteStore) and store.path and store.freeze()]
         runner: TaskRunner | ThreadRunner = TaskRunner() if lane.handler.kind == "task" else ThreadRunner()
         runner.start(self._copy(lane, copy.copy(current_boot)))
-        for fork in frozen:
-            fork.thaw()
+        for store in frozen:
+            store.thaw()
 
     def left(self, code: int) -> None:
         """A forked child comes to its end."""

@@ -33,7 +33,6 @@ OF_OTHERS = {
 
 TESTED_ELSEWHERE = {
     "Births.bear",
-    "Forkable.thaw",
     "HostTransactions.written_here",
     "Notifier.answer",
     "Notifier.holds",
@@ -42,8 +41,8 @@ TESTED_ELSEWHERE = {
     "QueueReader.ready",
     "Readable.close",
 }
-"""What is undone after a fork is tested with what did it, what a server tells where there is one, and whose transaction
-is open with the libraries that tell it. A store that can only be read is closed as any other."""
+"""What a server tells is tested where there is one, and whose transaction is open with the libraries that tell it. A
+store that can only be read is closed as any other."""
 
 OF_SQLITE = """
 import sqlite3

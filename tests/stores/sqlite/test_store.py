@@ -19,7 +19,7 @@ from lamplighter.stores.sqlite import connections as connecting
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.troubles import StoreBusy
 
-from support.conformance.kit import DONE, SUCCEEDED, a_boot, a_schedule, claim_in, job_of, new, put
+from support.conformance.kit import DONE, SUCCEEDED, a_boot, a_schedule, claim_in, job_of, new, put, take
 from support.conformance.suite import StoreConformance
 from support.disk.disk import Disk
 
@@ -61,6 +61,32 @@ def opened(path, **options):
     store = SqliteStore(str(path), **options)
     store.open()
     return store
+
+
+def test_a_store_that_was_frozen_for_a_fork_goes_on(path):
+    store = opened(path)
+    put(store, new("a"))
+
+    assert store.freeze()
+    store.thaw()
+
+    assert [job.id for job in take(store)] == ["a"]
+    store.close()
+
+
+def test_a_store_that_could_not_be_opened_after_a_fork_is_opened_after_the_next(path):
+    store = opened(path)
+    away = path.with_suffix(".away")
+    assert store.freeze()
+    path.rename(away)
+    store.thaw()
+    away.rename(path)
+
+    assert store.freeze()
+    store.thaw()
+
+    assert [job.id for job in put(store, new("a"))] == ["a"]
+    store.close()
 
 
 def test_a_file_that_we_create_is_for_its_owner_only(path):

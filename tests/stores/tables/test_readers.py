@@ -159,10 +159,10 @@ def test_after_a_fork_a_job_that_another_process_queued_meanwhile_is_found(tmp_p
     other.open()
     with one.turn("b", 1.0) as turn:
         before = turn.version
-    one.fork.freeze()
+    one.freeze()
     with other.turn("c", 2.0) as turn:
         turn.jobs.pause("a name", paused=True)
-    one.fork.thaw()
+    one.thaw()
 
     with one.turn("b", 3.0) as turn:
         after = turn.version

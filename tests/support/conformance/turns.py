@@ -107,15 +107,6 @@ class TurnPromises(StoreCase):
         with pytest.raises(StoreUnavailable, match="closed"), store.turn("b", NOW):
             pass
 
-    def test_a_store_that_was_frozen_for_a_fork_goes_on(self, store: Store) -> None:
-        """Forkable.freeze: Before a fork: close for a moment what a child must not inherit."""
-        put(store, new("a"))
-
-        if store.fork is not None and store.fork.freeze():
-            store.fork.thaw()
-
-        assert [job.id for job in take(store)] == ["a"]
-
     def test_another_stores_commit_is_seen_once_and_its_own_is_not(self, store: Store, tmp_path: Path) -> None:
         """Store.changed: Whether another connection has committed since the last call."""
         self.needs("watch")
