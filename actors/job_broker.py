@@ -116,6 +116,8 @@ class JobBroker(RuntimeActor):
         self._apart: deque[Mail] = deque()
         self._apart_until = inf
         self._recovered = False
+        # The predecessor may have died between a commit and its answers.
+        self._may_owe_answers = True
         self._looked_at = 0.0
         self.leads = True
         self._waiting_since: float | None = None
@@ -175,7 +177,7 @@ class JobBroker(RuntimeActor):
             if name.startswith("handler:") and self.tell(name, Resync(state.sync_id, state.boot))
         }
         self.tell("scheduler", Resync(state.sync_id, state.boot))
-        self._recovered = False
+        self._recovered, self._may_owe_answers = False, True
 
     def on_down(self) -> None:
         """Callers that still wait ask the next incarnation; ids make that idempotent."""
@@ -317,7 +319,7 @@ class JobBroker(RuntimeActor):
         return True
 
     def _take_turn(self, batch: list[Mail]) -> None:
-        first, is_back = not self._recovered, True
+        is_back = True
         try:
             out = again(partial(self._run_turn, batch), BATCH_TRIES_MAX)
         except TurnConflict:
@@ -337,9 +339,6 @@ class JobBroker(RuntimeActor):
         else:
             self._let_out(out)
             self._handled(batch)
-        if first:
-            # The predecessor may have died between a commit and its answers.
-            self._joins.look(self._store)
         if is_back and self._waiting_since is not None:
             self._store_is_back(self._waiting_since)
         self._set_alarms()
@@ -568,6 +567,9 @@ class JobBroker(RuntimeActor):
                 state.expiry = outlook.expiry
             if self._state.inputs.expected:
                 self._expected.look(state.monotonic())
+            if self._may_owe_answers:
+                self._joins.look(self._store)
+                self._may_owe_answers = False
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, CheckDue())
             return

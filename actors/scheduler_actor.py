@@ -169,7 +169,11 @@ class SchedulerActor(RuntimeActor):
         self._forget(schedule_id)
         if not self._is_declared(schedule_id):
             return
-        record = self._store.schedules.one(schedule_id)
+        try:
+            record = self._store.schedules.one(schedule_id)
+        except (StoreUnavailable, StoreError):
+            self.later(RELOAD_SECONDS_MIN, SchedulesChanged(gone=(schedule_id,)))
+            return
         if record is not None:
             self._know(record)
         elif (declared := self._declared(schedule_id)) is not None:

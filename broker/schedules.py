@@ -95,8 +95,9 @@ def tick(context: TurnContext, body: Tick) -> None:
     if known.change_no != body.change_no:
         # Another runtime was first, or the schedule was changed: the scheduler must read it and compute its slots
         # again.
-        if body.accounting.fires:
-            context.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
+        fires = body.accounting.fires
+        if fires and known.changed_at < fires[0].slot <= known.accounted_to:
+            context.say("slot.taken", schedule=known.id, slot=fires[0].slot, job_name=known.name)
         context.tell("scheduler", SchedulesChanged(records=(known,)))
         return
     if body.accounting.accounted_to > context.turn.now + STEP_SECONDS_MIN:

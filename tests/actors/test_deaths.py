@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from lamplighter import RestartBudget, Runtime
+from lamplighter import RestartBudget, Runtime, StoreError, StoreUnavailable
 from lamplighter.actors.job_broker import JobBroker
+from lamplighter.broker.state import Joins
 from lamplighter.environment import Environment
 from lamplighter.messages.mail import Settled
 from lamplighter.testing.draining import is_idle
@@ -129,10 +130,16 @@ def test_a_crash_over_what_a_job_says_tells_which_job_that_descends_from(runtime
     assert (crash["child"], crash["message"], crash["message_corr"]) == ("broker", kind, "root")
 
 
+@pytest.mark.parametrize("troubles", [[], [StoreUnavailable("no reader")], [StoreError("damaged")]])
 def test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telling(
-    runtime, recorder, monkeypatch, caller
+    runtime, recorder, monkeypatch, caller, troubles
 ):
-    let_out, killed = JobBroker._let_out, threading.Event()
+    let_out, killed, look = JobBroker._let_out, threading.Event(), Joins.look
+
+    def looks(self, store):
+        if killed.is_set() and troubles:
+            raise troubles.pop()
+        look(self, store)
 
     def dies_once(self, out):
         if not killed.is_set() and any(step.event == "job.done" for step in out.transitions):
@@ -141,6 +148,7 @@ def test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telli
         let_out(self, out)
 
     monkeypatch.setattr(JobBroker, "_let_out", dies_once)
+    monkeypatch.setattr(Joins, "look", looks)
     rt = runtime()
     go = threading.Event()
     rt.jobs.add_handler("work", lambda job: go.wait(10))
@@ -153,6 +161,7 @@ def test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telli
     assert joined.result(10).result is True
     assert killed.is_set()
     assert recorder.wait_for("actor.crashed")["child"] == "broker"
+    assert (len(recorder.of("actor.crashed")), troubles) == (1, [])
 
 
 def test_the_jobs_of_a_handler_that_is_quarantined_go_back_into_the_queue(runtime, recorder):

@@ -17,6 +17,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.environment.replies import ActorMailbox
 from lamplighter.messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
+from lamplighter.messages.schedules import Accounting, Fire
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables.rows import ScheduleRows
 from lamplighter.testing import Simulation
@@ -31,7 +32,9 @@ BYTES_MAX = 1_000
 
 
 class WatchedStore(SqliteStore):
-    """Counts the schedules that are read. Looks for changed ones fail with `troubles`, one after the other."""
+    """Counts the schedules that are read. Looks for changed ones, and for one, fail with `troubles`, one after the
+    other.
+    """
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -53,9 +56,16 @@ class WatchedSchedules(ScheduleRows):
         self._store.read += found
         return found
 
-    def changed(self, since, limit):
+    def one(self, schedule_id):
+        self._fail()
+        return super().one(schedule_id)
+
+    def _fail(self):
         if self._store.troubles:
             raise self._store.troubles.pop()
+
+    def changed(self, since, limit):
+        self._fail()
         found = super().changed(since, limit)
         self._store.looks += 1
         self._store.read += found
@@ -345,6 +355,48 @@ def test_a_look_for_changed_schedules_that_failed_is_made_again(scheduled, time,
     advance_to(time, NOON + 1)
 
     assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.boot.id
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("busy"), StoreError("damaged")])
+def test_a_look_for_a_schedule_that_another_no_longer_declares_is_made_again(scheduled, time, recorder, trouble):
+    rt = scheduled()
+    schedule = rt.scheduler.add("work", "0 * * * *", key="k")
+    settle(rt, recorder)
+    rt.boot.store.troubles.append(trouble)
+
+    rt.boot.post.tell("scheduler", SchedulesChanged(gone=(schedule,)))
+    settle(rt, recorder)
+    known = [*knows(rt)]
+    look_abroad(rt, time, recorder)
+    advance_to(time, NOON + 1)
+
+    assert known == []
+    assert recorder.wait_for("slot.fired", schedule=schedule)["slot"] == NOON
+    assert recorder.of("actor.crashed") == []
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "when", "taken"),
+    [(NOON + 2, "0 * * * *", [NOON]), (NOON - 1800, "30 3 1 1 *", []), (NOON + 2, "30 3 1 1 *", [])],
+)
+def test_a_slot_is_taken_where_another_has_accounted_for_it_and_no_rule_was_changed(
+    scheduled, time, recorder, elsewhere, when, taken
+):
+    its_time = ManualTime(START)
+    rt, neighbour = scheduled(), scheduled(time=its_time)
+    schedule = rt.scheduler.add("work", "0 * * * *", key="k", durable=True)
+    (old,) = rt.boot.store.schedules.all()
+    look_abroad(neighbour, its_time, recorder)
+    advance_to(its_time, elsewhere)
+    settle(neighbour, recorder)
+    neighbour.scheduler.add("work", when, key="k", durable=True)
+    settle(rt, recorder)
+
+    noon = Accounting((Fire(NOON, "fired"),), (), NOON + 1)
+    rt.boot.post.tell("broker", Tick(schedule_id=schedule, change_no=old.change_no, accounting=noon))
+    settle(rt, recorder)
+
+    assert [line["slot"] for line in recorder.of("slot.taken")] == taken
 
 
 def test_a_durable_schedule_that_a_neighbour_has_changed_fires_by_its_new_rule(scheduled, time, recorder):

@@ -5595,6 +5595,33 @@ MUTANTS = (
         test="tests/whole/stores/sqlite/test_readers.py::test_a_child_that_was_forked_in_the_middle_of_a_read_may_not_open_the_file",
     ),
     Mutant(
+        SUPERVISION,
+        "a scheduler that could not look for a declared schedule forgets it",
+        "actors/scheduler_actor.py",
+        "            self.later(RELOAD_SECONDS_MIN, SchedulesChanged(gone=(schedule_id,)))\n",
+        "",
+        test="tests/actors/test_many_schedules.py::"
+        "test_a_look_for_a_schedule_that_another_no_longer_declares_is_made_again",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a broker that could not look for whom its predecessor owes an answer never looks again",
+        "actors/job_broker.py",
+        "                self._joins.look(self._store)\n                self._may_owe_answers = False\n",
+        "                self._may_owe_answers = False\n                self._joins.look(self._store)\n",
+        test="tests/actors/test_deaths.py::"
+        "test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telling",
+    ),
+    Mutant(
+        SLOTS,
+        "a slot whose schedule was changed is said to be accounted for by another",
+        "broker/schedules.py",
+        "if fires and known.changed_at < fires[0].slot <= known.accounted_to:",
+        "if fires:",
+        test="tests/actors/test_many_schedules.py::"
+        "test_a_slot_is_taken_where_another_has_accounted_for_it_and_no_rule_was_changed",
+    ),
+    Mutant(
         LANES,
         "a store that could not be opened after a fork stays closed after the next",
         "stores/sqlite/store.py",
