@@ -170,6 +170,8 @@ class Lanes:
         self._has_loops = False
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
+        # A lane may end while the job's next one opens. A finalizer that Python calls in here may open one, too.
+        self._newest_lock = threading.RLock()
         self._unread: dict[str, deque[LaneEnded]] = {}
         # A dict, because it keeps its order: a simulation must notify actors of lanes in the same order.
         self._notified: dict[str, None] = {}
@@ -319,12 +321,14 @@ class Lanes:
         return [task for runner in list(self._runners.values()) for task in runner.tasks()]
 
     def _note(self, lane: Lane) -> None:
-        self._open[lane.id] = self._newest[lane.claim.job.id] = lane
+        with self._newest_lock:
+            self._open[lane.id] = self._newest[lane.claim.job.id] = lane
 
     def _forget(self, lane: Lane) -> None:
         self._open.pop(lane.id, None)
-        if self._newest.get(lane.claim.job.id) is lane:
-            del self._newest[lane.claim.job.id]
+        with self._newest_lock:
+            if self._newest.get(lane.claim.job.id) is lane:
+                del self._newest[lane.claim.job.id]
 
 
 class Waiting(NamedTuple):

@@ -5623,6 +5623,15 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a lane that ends takes the job's next one along",
+        "handlers/lanes.py",
+        "        with self._newest_lock:\n            if self._newest.get",
+        "        if True:\n            if self._newest.get",
+        test="tests/handlers/test_lanes.py::"
+        "test_the_next_lane_of_a_job_is_known_though_it_opens_while_the_last_one_ends",
+    ),
+    Mutant(
+        LANES,
         "a store that could not be opened after a fork stays closed after the next",
         "stores/sqlite/store.py",
         "was_open = self._reopen or self._writer",

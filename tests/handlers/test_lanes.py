@@ -26,6 +26,8 @@ from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.rules.limits import Limits
 from lamplighter.testing.draining import is_idle
 
+from support.asked import Asked
+
 DONE = Outcome(kind=OutcomeKind.SUCCEEDED)
 
 
@@ -104,6 +106,26 @@ def test_an_end_that_could_not_be_reported_is_reported_by_who_finds_the_lane_los
         lane.finish(DONE)
 
     assert (lost, told_before, house.told, called, lane.is_lost) == (True, [], [(1, None)], [1], False)
+
+
+def test_the_next_lane_of_a_job_is_known_though_it_opens_while_the_last_one_ends(house):
+    lanes = Lanes(lambda **said: house.context)
+    last, following = house.lane(claim(1)), house.lane(claim(1)._replace(job=claim(1).job._replace(claim_no=2)))
+    opening = threading.Thread(target=lanes._note, args=(following,))
+
+    class Newest(dict):
+        def get(self, *key):
+            found = super().get(*key)
+            if found is last and opening.ident is None:
+                lanes._newest_lock.meet(opening)
+            return found
+
+    lanes._newest, lanes._newest_lock = Newest(), Asked(lanes._newest_lock)
+    lanes._note(last)
+    lanes._forget(last)
+    opening.join(60)
+
+    assert lanes.of_job("job 1") is following
 
 
 def test_claims_that_wait_for_older_lanes_are_those_of_the_boot_that_runs_alone(runtime, recorder):

@@ -14,6 +14,8 @@ from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.store import SqliteStore
 
+from support.asked import Asked
+
 
 def in_child(act):
     """What a forked child finds: the number that a function gives there."""
@@ -88,20 +90,6 @@ def test_a_fork_does_not_overlook_a_store_that_another_thread_is_opening(tmp_pat
     store.close()
 
 
-class Asked:
-    """A lock, and whether somebody has asked for it in a `with`."""
-
-    def __init__(self, lock):
-        self.acquire, self.release, self.event = lock.acquire, lock.release, threading.Event()
-
-    def __enter__(self):
-        self.event.set()
-        self.acquire()
-
-    def __exit__(self, *_):
-        self.release()
-
-
 def test_a_store_that_is_opened_during_a_fork_waits_for_its_end(tmp_path, monkeypatch):
     store, other = SqliteStore(str(tmp_path / "jobs.db")), SqliteStore(str(tmp_path / "other.db"))
     other.open()
@@ -109,9 +97,7 @@ def test_a_store_that_is_opened_during_a_fork_waits_for_its_end(tmp_path, monkey
     monkeypatch.setattr(sqlite, "_stores_lock", Asked(sqlite._stores_lock))
 
     def opens_meanwhile():
-        opening.start()
-        while opening.is_alive() and not sqlite._stores_lock.event.is_set():
-            opening.join(0.001)
+        sqlite._stores_lock.meet(opening)
         files.append(open_files(store.address))
         return freeze()
 
