@@ -48,7 +48,8 @@ AT_ONCE: Instant = 0.0
 @dataclass(slots=True)
 class Active:
     """The facts that a schedule's slots need, and no more: there may be very many schedules. `due` is the next instant
-    to examine it; `AT_ONCE` from when it has changed until it is examined.
+    to examine it; `AT_ONCE` from when it has changed until it is examined. `is_given_up`: another runtime may have
+    ceased to declare it, so that it would count as new if this one did not account for it before it stops.
     """
 
     rule: Rule
@@ -57,6 +58,7 @@ class Active:
     catch_up_max: int
     accounted_to: Instant
     change_no: int
+    is_given_up: bool = False
     due: Instant = math.inf
 
 
@@ -152,6 +154,7 @@ class SchedulerActor(RuntimeActor):
             catch_up_max=record.catch_up_max,
             accounted_to=record.accounted_to,
             change_no=record.change_no,
+            is_given_up=known is not None and known.accounted_to == record.accounted_to,
         )
         self._sent.pop(record.id, None)
         self._touch(record.id)
@@ -160,7 +163,7 @@ class SchedulerActor(RuntimeActor):
         active = self._active.get(schedule_id)
         # An older number belongs to a tick that was sent before something else changed the schedule.
         if active is not None and change_no > active.change_no:
-            active.accounted_to, active.change_no = accounted_to, change_no
+            active.accounted_to, active.change_no, active.is_given_up = accounted_to, change_no, False
             self._sent.pop(schedule_id, None)
             self._touch(schedule_id)
 
@@ -254,7 +257,7 @@ class SchedulerActor(RuntimeActor):
         )
         # Account for a day without a slot too: a schedule unaccounted for long enough is forgotten.
         remember_at = active.accounted_to + REMEMBERED_SECONDS
-        if accounting.fires or accounting.skipped or remember_at < now:
+        if accounting.fires or accounting.skipped or active.is_given_up or remember_at < now:
             self._sent[schedule_id] = age
             self.tell("broker", Tick(schedule_id=schedule_id, change_no=active.change_no, accounting=accounting))
             return now + TICK_SECONDS_MAX

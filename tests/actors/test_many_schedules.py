@@ -486,6 +486,23 @@ def test_a_reload_whose_timer_is_a_rounding_error_early_is_not_put_off_for_ever(
     assert rt.boot.store.looks > looks
 
 
+def test_what_a_schedule_misses_is_caught_up_though_a_neighbour_gave_it_up(scheduled, time, recorder):
+    elsewhere = ManualTime(START)
+    rt, neighbour = scheduled(), scheduled(time=elsewhere)
+    for one in (rt, neighbour):
+        schedule = one.scheduler.add("work", "0 * * * *", key="k", catch_up="latest")
+    look_abroad(rt, time, recorder)
+    neighbour.scheduler.remove(schedule)
+    settle(neighbour, recorder)
+    look_abroad(rt, time, recorder)
+
+    rt.stop()
+    advance_to(time, NOON + 600)
+    rt.start()
+
+    assert recorder.wait_for("slot.caught_up", schedule=schedule)["slot"] == NOON
+
+
 def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
     rt = scheduled()
     schedule = rt.scheduler.add("work", "30 * * * *", key="k")

@@ -5631,6 +5631,15 @@ MUTANTS = (
         "test_the_next_lane_of_a_job_is_known_though_it_opens_while_the_last_one_ends",
     ),
     Mutant(
+        SLOTS,
+        "what a schedule misses is lost if a neighbour declared it no longer",
+        "actors/scheduler_actor.py",
+        "            is_given_up=known is not None and known.accounted_to == record.accounted_to,\n",
+        "",
+        test="tests/actors/test_many_schedules.py::"
+        "test_what_a_schedule_misses_is_caught_up_though_a_neighbour_gave_it_up",
+    ),
+    Mutant(
         LANES,
         "a store that could not be opened after a fork stays closed after the next",
         "stores/sqlite/store.py",
