@@ -308,14 +308,14 @@ def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence
 
 
 def free(context: TurnContext) -> None:
-    """Free jobs whose parents have ended, before anything is claimed. The next turn follows at once for the rest."""
+    """Free jobs whose parents have ended, before anything is claimed. The next turn follows at once for the rest, and
+    in a moment for those that others hold.
+    """
     links = context.turn.links
-    writes_before = context.turn.writes
     if links is not None and links.free(context.state.limits.freed_links_max):
-        if context.turn.writes == writes_before:
-            context.out.is_held_up = True
-        else:
-            context.tell("broker", CheckDue())
+        context.tell("broker", CheckDue())
+    else:
+        context.out.is_held_up = links is not None and context.turn.has_ripe
     context.collect()
 
 

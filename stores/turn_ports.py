@@ -208,8 +208,8 @@ class JobLinks(Protocol):
     def free(self, most: int) -> bool:
         """Have those follow that wait for jobs which have ended, or have shared the fate of jobs which were queued
         again since: free them, end them with those, or have them wait again. At most so many links are looked at, and
-        one job's; whether there are more, which the next turn is for. A call that answers so and has changed nothing
-        has found only jobs that open turns of other boots hold.
+        one job's; whether there are more, which the next turn is for. Jobs that open transactions of others hold are
+        passed over: if there are no others left, `Turn.has_ripe` says that there are such.
         """
 
     def child_of(self, job: JobRecord) -> str | None:

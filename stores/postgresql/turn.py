@@ -416,10 +416,10 @@ class PostgresJobs(TableJobs):
         since = [run_at for (run_at,) in self._connection.execute(HELD_UP, {"name": name, "now": now})]
         return now + min(max(now - max(since), HELD_UP_SECONDS), HELD_UP_SECONDS_MAX) if since else None
 
-    def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
+    def _count_host_moves_of(self, job: JobRecord, *, waits: bool = True) -> JobRecord:
         # Its host may have sent a signal since the turn has begun.
         self._turn.has_steps = True
-        return super()._count_host_moves_of(job)
+        return super()._count_host_moves_of(job, waits=waits)
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         try:

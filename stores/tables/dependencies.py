@@ -16,17 +16,17 @@ from ...rules.lifecycle import fate
 from ...rules.links import NAMED_PARENTS_MAX, name_parents, not_needed, shared_fate
 from ..transitions import freed
 from . import links
-from .job_rows import WHOLE, key_holders, listed
+from .job_rows import WHOLE, free_job, key_holders, listed
 from .jobs import TableJobs
 from .open_turn import FREEING, OpenTurn, TurnPart
 
-NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1 /*pg for update */"
+NEXT_RIPE = """select parent, child, place from lamplighter_parents_to_check
+               where parent > ? order by parent limit 1 /*pg for update */"""
 
 LINKS_OF = f"""
-  select l.place, l.met, {listed(JobRecord._fields, "c.")}
-  from lamplighter_links l indexed by lamplighter_links_parent join lamplighter_jobs c on c.no = l.child
-  where l.parent = ? and (l.child, l.place) > (?, ?) order by l.child, l.place limit ?
-  /*pg for no key update of c */
+  select l.child, l.place, l.met, {listed(JobRecord._fields, "c.")}
+  from lamplighter_links l indexed by lamplighter_links_parent left join {free_job("l.child")} c on c.no = l.child
+  where l.parent = ? and (l.child, l.place) > (?, ?) and coalesce(l.met, '') <> ? order by l.child, l.place limit ?
 """
 
 PARENTS_OF = f"""
@@ -93,35 +93,47 @@ class TableLinks(TurnPart):
         self.judge_births()
         if self._turn.has_ripe:
             self._turn.gate(FREEING)
-        while self._turn.has_ripe and most > 0:
-            ripe = self._connection.execute(NEXT_RIPE).fetchone()
+        held = 0
+        while self._turn.has_ripe:
+            # What follows of a parent is of jobs with greater numbers.
+            ripe = self._connection.execute(NEXT_RIPE, (held,)).fetchone()
             if ripe is None:
-                self._turn.has_ripe = False
-            else:
-                parent_no, child_no, place = ripe
-                most -= self._look_at(parent_no, child_no, place, most)
-        return self._turn.has_ripe and self._connection.execute(NEXT_RIPE).fetchone() is not None
+                self._turn.has_ripe = held > 0
+                break
+            if most <= 0:
+                return True
+            read, is_held = self._look_at(*ripe, most)
+            most, held = most - read, ripe[0] if is_held else held
+        return False
 
-    def _look_at(self, parent_no: int, child_no: int, place: int, most: int) -> int:
-        """Examine the links of a parent after a place, at most so many; returns how many were read, at least one."""
+    def _look_at(self, parent_no: int, child_no: int, place: int, most: int) -> tuple[int, bool]:
+        """Examine the links of a parent after a place, at most so many; returns how many were read, at least one, and
+        whether others hold some of the children: then the next look begins there.
+        """
         parent = self._job(parent_no)
-        rows = self._connection.execute(LINKS_OF, (parent_no, child_no, place, most)).fetchall()
-        read, last = 0, 0
-        for place, met, *row in rows:
-            child = JobRecord._make(row)
-            if parent is not None:
+        now_met = parent.state if parent is not None and links.has_ended(parent) else None
+        after, read, last = (child_no, place), 0, 0
+        rows = self._connection.execute(LINKS_OF, (parent_no, *after, now_met or "", most)).fetchall()
+        held: list[tuple[int, int]] = []
+        for child_no, place, met, *row in rows:
+            if row[0] is None:
+                held.append((child_no, place - 1))
+                read += 1
+            elif parent is not None:
+                child = JobRecord._make(row)
                 # A second link to one parent follows the first, which may have moved the child.
-                known = self._job(child.row_id) if child.row_id == last else child
+                known = self._job(child_no) if child_no == last else child
                 read += 1 + (0 if known is None else self._pass_on(parent, known, place, met))
-            last = child.row_id
+            last = child_no
             if read >= most:
-                values = (child.row_id, place, parent_no)
-                self._connection.execute(
-                    "update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", values
-                )
-                return read
-        self._connection.execute("delete from lamplighter_parents_to_check where parent = ?", (parent_no,))
-        return max(read, 1)
+                break
+        if not held and read < most:
+            self._connection.execute("delete from lamplighter_parents_to_check where parent = ?", (parent_no,))
+        elif (reached := held[0] if held else (child_no, place)) != after:
+            self._connection.execute(
+                "update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", (*reached, parent_no)
+            )
+        return max(read, 1), bool(held)
 
     def _pass_on(self, parent: JobRecord, child: JobRecord, place: int, met: str | None) -> int:
         """Update one link to its parent's state, and its child with it; returns how many other links were read."""

@@ -114,6 +114,12 @@ WHOLE = listed(JobRecord._fields)
 """The columns of a record. Never `*`: a newer version may add columns while this one runs."""
 
 
+def free_job(no: str) -> str:
+    """The job with a number, for a `left join`, which keeps it until the turn has ended. Nothing where another
+    transaction does."""
+    return f"/*pg lateral (select * from*/ lamplighter_jobs /*pg where no = {no} for no key update skip locked)*/"
+
+
 def insert_unless_known(connection: Database, job: NewJob, row_id: int) -> bool:
     """Insert a job. False if there is a twin, see `stored_twins`."""
     return connection.execute(*insertion((job,), row_id, twins="on conflict do nothing")).rowcount == 1

@@ -408,9 +408,7 @@ class TableJobs(TurnPart):
             running_first = "order by state <> 'running', no"
             query = f"select {WHOLE} from lamplighter_jobs where rev <= 0 {running_first} limit ? {turns.SKIP_LOCKED}"
             for job in self._jobs(query, HOST_JOBS_MAX):
-                # An application may have a parent for minutes. A later turn counts the child.
-                if not job.is_linked or links.may_be_kept(self._connection, job.row_id):
-                    self._count_host_moves_of(job)
+                self._count_host_moves_of(job, waits=False)
         for job in self._expired("queued"):
             self.cancel(job, "expired")
 
@@ -423,16 +421,24 @@ class TableJobs(TurnPart):
                     /*pg for update skip locked */"""
         return self._jobs(query, turn.now, state, EXPIRED_JOBS_MAX)
 
-    def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
-        """Log moves of a job by a host's transaction, with its followers or the job that it follows, in one turn."""
-        counted = self._turn.counted
+    def _count_host_moves_of(self, job: JobRecord, *, waits: bool = True) -> JobRecord:
+        """Log moves of a job by a host's transaction, with its followers or the job that it follows, in one turn. If
+        another transaction holds one of them, a turn that does not wait leaves the job as it is.
+        """
+        counted, connection = self._turn.counted, self._connection
+        if job.row_id in counted:
+            return counted[job.row_id]
         if self._turn.has_ties is None:
-            self._turn.has_ties = host_follow_ups.are_any(self._connection)
-        if not self._turn.has_ties:
-            return self._count_host_moves(job)
-        if job.row_id not in counted:
-            for one, followed, children in host_follow_ups.take(self._connection, job):
-                counted[one.row_id] = self._count_host_moves(one, followed, len(children))
+            self._turn.has_ties = host_follow_ups.are_any(connection)
+        ones = host_follow_ups.together(connection, job, waits=waits) if self._turn.has_ties else [(job, None, 0)]
+        are_kept = (waits or not one.is_linked or links.may_be_kept(connection, one.row_id) for one, *_ in ones)
+        # An application may have one of them, or a parent of one, for minutes. A later turn counts them.
+        if not ones or not all(are_kept):
+            return job
+        if self._turn.has_ties:
+            host_follow_ups.untie(connection, [one for one, *_ in ones])
+        for one, followed, followers in ones:
+            counted[one.row_id] = self._count_host_moves(one, followed, followers)
         return counted[job.row_id]
 
     def _count_host_moves(self, job: JobRecord, followed: JobRecord | None = None, then: int = 0) -> JobRecord:

@@ -866,8 +866,8 @@ MUTANTS = (
         LINKS,
         "a host that keeps a parent open holds up the turns that count births",
         "stores/tables/jobs.py",
-        "if not job.is_linked or links.may_be_kept(self._connection, job.row_id):",
-        "if True:",
+        "waits or not one.is_linked or links.may_be_kept(connection, one.row_id)",
+        "True",
         test="tests/whole/stores/postgresql/test_host_connections.py::"
         "test_a_birth_whose_parent_another_host_keeps_holds_up_no_turn",
     ),
@@ -1005,9 +1005,53 @@ MUTANTS = (
         LINKS,
         "turns follow at once upon each other while another transaction keeps a job that is to be freed",
         "broker/jobs.py",
-        "        if context.turn.writes == writes_before:\n",
-        "        if False:\n",
+        "links.free(context.state.limits.freed_links_max):\n        context.tell(",
+        "(links.free(context.state.limits.freed_links_max) or context.turn.has_ripe):\n        context.tell(",
         test="tests/broker/test_conflicts.py::test_a_child_that_an_open_turn_of_another_holds_is_looked_at_again_soon",
+    ),
+    Mutant(
+        LINKS,
+        "a job that is to be freed, and that another transaction keeps, is not looked at again soon",
+        "broker/jobs.py",
+        "        context.out.is_held_up = links is not None and context.turn.has_ripe\n",
+        "        pass\n",
+        test="tests/broker/test_conflicts.py::test_a_child_that_an_open_turn_of_another_holds_is_looked_at_again_soon",
+    ),
+    Mutant(
+        LINKS,
+        "a job that another transaction keeps holds up all that its parent is to free",
+        "stores/tables/job_rows.py",
+        " for no key update skip locked)*/",
+        " for no key update)*/",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_child_that_a_host_keeps_holds_up_neither_its_siblings_nor_a_turn",
+    ),
+    Mutant(
+        LINKS,
+        "a requeue of many goes on for as long as another transaction keeps a job that is to be freed",
+        "stores/tables/dependencies.py",
+        "                self._turn.has_ripe = held > 0\n                break\n",
+        "                return held > 0\n",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_child_that_a_host_keeps_holds_up_neither_its_siblings_nor_a_turn",
+    ),
+    Mutant(
+        LINKS,
+        "a job that another transaction kept as it was to be freed waits for ever",
+        "stores/tables/dependencies.py",
+        "                held.append((child_no, place - 1))\n",
+        "                pass\n",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_child_that_a_host_keeps_holds_up_neither_its_siblings_nor_a_turn",
+    ),
+    Mutant(
+        LOG,
+        "a job that another transaction keeps holds up the counting of all that applications have stored",
+        "stores/tables/jobs.py",
+        "                self._count_host_moves_of(job, waits=False)\n",
+        "                self._count_host_moves_of(job)\n",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_follow_up_that_another_host_keeps_holds_up_no_turn",
     ),
     Mutant(
         LIMITS,
@@ -6796,7 +6840,7 @@ MUTANTS = (
         FLOW,
         "what an application's transaction has stored is not tied to the end that it follows",
         "stores/tables/jobs.py",
-        "self._turn.has_ties = host_follow_ups.are_any(self._connection)",
+        "self._turn.has_ties = host_follow_ups.are_any(connection)",
         "self._turn.has_ties = False",
         test="tests/test_then.py::test_in_a_transaction_of_the_application_the_log_ties_both_ends",
     ),
@@ -7048,9 +7092,8 @@ MUTANTS = (
         LINKS,
         "what one turn could not pass on is forgotten",
         "stores/tables/dependencies.py",
-        '"update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", values\n'
-        "                )\n                return read\n",
-        '"select ?, ?, ?", values\n                )\n                break\n',
+        "        if not held and read < most:\n",
+        "        if not held:\n",
     ),
     Mutant(
         LINKS,
@@ -9076,7 +9119,7 @@ MUTANTS = (
         "stores/tables/dependencies.py",
         "            self._turn.gate(FREEING)\n",
         "            pass\n",
-        also=(("stores/tables/dependencies.py", "  /*pg for no key update of c */\n", ""),),
+        also=(("stores/tables/job_rows.py", " for no key update skip locked)*/", ")*/"),),
         test="tests/whole/stores/postgresql/test_interleavings.py::test_a_child_of_two_parents_that_end_at_once_is_freed_once",
     ),
     Mutant(
@@ -9099,8 +9142,8 @@ MUTANTS = (
         LINKS,
         "of two turns on PostgreSQL, one queues a parent again whose end the other passes on",
         "stores/tables/dependencies.py",
-        'order by parent limit 1 /*pg for update */"',
-        'order by parent limit 1"',
+        "parent > ? order by parent limit 1 /*pg for update */",
+        "parent > ? order by parent limit 1",
         test="tests/whole/stores/postgresql/test_interleavings.py::test_children_of_a_parent_that_is_queued_again_beside_the_freeing_wait_for_it",
     ),
     Mutant(
@@ -9357,7 +9400,7 @@ MUTANTS = (
         LOG,
         "the end and the births that an application has stored together are counted in two turns",
         "stores/tables/host_follow_ups.py",
-        "    while (row := connection.execute(PARENT, (job.row_id,)).fetchone()) is not None:",
+        "    while (row := connection.execute(PARENT[waits], (job.row_id,)).fetchone()) is not None:",
         "    while (row := None) is not None:",
         test="tests/whole/stores/postgresql/test_interleavings.py::"
         "test_what_an_application_has_ended_is_told_once_with_what_follows_it",

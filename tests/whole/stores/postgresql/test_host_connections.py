@@ -363,6 +363,56 @@ def test_a_birth_whose_parent_another_host_keeps_holds_up_no_turn(url, store):
     assert later == [("job.done", "parent"), ("job.queued", "child"), ("job.freed", "child")]
 
 
+def test_a_child_that_a_host_keeps_holds_up_neither_its_siblings_nor_a_turn(url, store):
+    put(store, new("parent"), new("other"))
+    put(store, *(new(f"c{number}", parents=(JobParent("parent"),)) for number in range(4)))
+    put(store, new("beside", parents=(JobParent("other"),)))
+    ended = take(store, begun=2)
+    with contextlib.closing(psycopg.connect(url)) as keeps:
+        store.host.join(keeps, NOW, lambda turn: turn.find("c1"))
+        with store.turn("b", NOW) as turn:
+            for parent in ended:
+                turn.jobs.settle(parent, SUCCEEDED, DONE)
+            is_more = [turn.links.free(3) for _ in range(4)]
+            freed = [one.job.id for one in turn.transitions if one.event == "job.freed"]
+            is_left = turn.has_ripe
+        with store.turn("b", NOW) as idle:
+            still_more = idle.links.free(3)
+        keeps.commit()
+    with store.turn("b", NOW) as last:
+        looks = last.has_ripe, last.links.free(3), last.has_ripe
+
+    assert (sorted(freed), is_more[-1], is_left) == (["beside", "c0", "c2", "c3"], False, True)
+    assert (still_more, idle.has_ripe, idle.writes) == (False, True, turn.writes)
+    assert ([one.job.id for one in last.transitions], looks) == (["c1"], (True, False, False))
+
+
+@pytest.mark.parametrize("keeps_which", ["parent", "child"])
+def test_a_follow_up_that_another_host_keeps_holds_up_no_turn(url, store, keeps_which):
+    put(store, new("parent"))
+
+    def end(turn):
+        parent, (child, _) = turn.find("parent"), turn.insert(new("child"))
+        turn.finish(parent, None)
+        turn.follow(parent, [child])
+
+    with contextlib.closing(psycopg.connect(url)) as keeps, contextlib.closing(psycopg.connect(url)) as own:
+        store.host.join(own, NOW, end)
+        store.host.join(own, NOW, queue("after"))
+        own.commit()
+        store.host.join(keeps, NOW, lambda turn: turn.find(keeps_which))
+        with store.turn("b", NOW) as turn:
+            turn.jobs.refresh()
+            told = [one.job.id for one in turn.transitions]
+        keeps.commit()
+    with store.turn("b", NOW) as turn:
+        turn.jobs.refresh()
+        later = [(one.event, one.job.id, one.fields.get("then_of")) for one in turn.transitions]
+
+    assert told == ["after"]
+    assert later == [("job.done", "parent", None), ("job.queued", "child", "parent")]
+
+
 def test_an_open_birth_keeps_its_parent_from_being_forgotten(url, store):
     put(store, new("parent"))
     with contextlib.closing(psycopg.connect(url)) as own, contextlib.closing(psycopg.connect(url)) as other:
