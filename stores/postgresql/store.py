@@ -190,6 +190,9 @@ class PostgresStore(StoreParts):
             writer, asked = self._open_writer(), self._monotonic()
             ((snapshot, time),) = writer.execute(LOOK).fetchall()
             answered = self._monotonic()
+            if not time - answered <= self._ahead <= time - asked:
+                # The machine has slept, or a clock was set: what was measured before that is wrong now.
+                self._measured.clear()
             self._measured.append((answered - asked, time - (asked + answered) / 2))
             # The quickest answer tells the time best.
             self._ahead = min(self._measured)[1]

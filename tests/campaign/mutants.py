@@ -1063,6 +1063,15 @@ MUTANTS = (
     ),
     Mutant(
         LIMITS,
+        "a server's time is reckoned for some seconds by what was measured before the machine has slept",
+        "stores/postgresql/store.py",
+        "                self._measured.clear()\n",
+        "                pass\n",
+        test="tests/whole/stores/postgresql/test_sessions.py::"
+        "test_the_time_is_right_at_the_first_look_after_the_machine_has_slept",
+    ),
+    Mutant(
+        LIMITS,
         "a wait for an instant does not hear of a step of the store's clock",
         "environment/store_clock.py",
         "        self._clock.notice()\n        if self._is_cancelled:\n",

@@ -1,7 +1,10 @@
-"""The session of the turns: what it shows of its runtime, and that a forked child leaves it alone."""
+"""The session of the turns: what it shows of its runtime, that it tells the time, and that a forked child leaves it
+alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -11,6 +14,8 @@ from lamplighter.stores.postgresql.connection import connect
 from lamplighter.stores.postgresql.store import PostgresStore
 
 from support.conformance.kit import NOW, a_boot, new
+
+SECONDS_MAX = 15.0
 
 HELD = """select count(*) from pg_locks where locktype = 'advisory' and pid = ? and objsubid = 2 and granted"""
 
@@ -39,6 +44,29 @@ def test_it_shows_that_the_boot_of_its_last_turn_lives_also_after_it_was_lost(po
     store.close()
 
     assert shown == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("moved", [60.0, -60.0])
+def test_the_time_is_right_at_the_first_look_after_the_machine_has_slept(postgres, moved):
+    machine = 1000.0
+    with contextlib.closing(PostgresStore(postgres)) as store:
+        store._monotonic = lambda: machine
+        store.open()
+
+        def answers_late():
+            nonlocal machine
+            machine += 0.5
+            return machine
+
+        # A trip that takes longer than those before would not count.
+        machine += moved
+        store._monotonic = answers_late
+        store.changed()
+        store._monotonic = lambda: machine
+        says = store.wall()
+        ((server,),) = store._writer.execute("select cast(extract(epoch from clock_timestamp()) as double precision)")
+
+    assert abs(says - server) < SECONDS_MAX
 
 
 def test_a_forked_child_has_no_copy_of_it_and_its_parent_goes_on(postgres):
