@@ -16,7 +16,10 @@ class TurnRecord:
 
     Attributes:
         notes: its changes besides moves of jobs, each after so many transitions.
+        takes_number: it gets a number also if it changes nothing.
     """
+
+    takes_number = False
 
     def __init__(self, boot: str, now: Instant) -> None:
         self.boot = boot
@@ -32,8 +35,8 @@ class TurnRecord:
         self.notes.append((len(self.transitions), move))
 
     def sum_up(self, boot_no: int, turns_before: int) -> Sequence[LedgerTurn]:
-        """Give the turn its number, if it has changed something. Returns the turns that its boot must keep until they
-        are logged: this one and those before it, or nothing if it has changed nothing.
+        """Give the turn its number, if it has changed something, or takes one all the same. Returns the turns that its
+        boot must keep until they are logged: this one and those before it, or nothing if it has no number.
 
         Args:
             turns_before: how many turns of the boot have changed something.
@@ -41,7 +44,7 @@ class TurnRecord:
         moves = list(map(told_move, self.transitions, repeat(self.now)))
         for place, note in reversed(self.notes):
             moves.insert(place, note)
-        if not moves:
+        if not moves and not self.takes_number:
             return ()
         self.did = LedgerTurn(self.boot, boot_no, turns_before + 1, self.now, moves)
         return [*self.unlogged, self.did][-UNLOGGED_MAX:]

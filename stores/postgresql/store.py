@@ -76,6 +76,7 @@ class PostgresStore(StoreParts):
         self._readers = readers(self._connect_reader)
         self._seen: Seen | None = None
         self._shown: tuple[PostgresDatabase, str] | None = None
+        self._unanswered: str | None = None
         self._version = 0
         self._committed: Committed | None = None
         self._monotonic = SystemClock().monotonic
@@ -132,6 +133,7 @@ class PostgresStore(StoreParts):
                 turn = PostgresTurn(writer, boot, now, seen=seen)
                 self._version += turn.begun_at != self._committed
                 turn.version, self._committed = self._version, None
+                turn.takes_number = boot == self._unanswered and turn.number is not None
                 turn.jobs = turn.queued = PostgresJobs(turn)
                 if turn.lost is not None:
                     check_same(TableLives(writer).store_id(), self.store_id, self.address)
@@ -140,6 +142,8 @@ class PostgresStore(StoreParts):
                 self._fail_at("store.turn.commit")
                 writer.commit()
                 self._committed = turn.ended_at
+                if turn.did is not None:
+                    self._unanswered = None
                 self._fail_at("store.turn.committed")
                 if turn.is_member:
                     self._seen = turn.see()
@@ -174,7 +178,11 @@ class PostgresStore(StoreParts):
                 return None
             self._fail_at("store.turn.commit")
             self._fail_at("direct.commit")
-            stored = born_alone(writer, boot, was, jobs, reading.now, want)
+            try:
+                stored = born_alone(writer, boot, was, jobs, reading.now, want)
+            finally:
+                # The server may get to the statement of a lost session late. It stores nothing once its number is taken.
+                self._unanswered = boot if writer.is_closed else None
             if stored is None:
                 return None
             born, snapshot = stored

@@ -1062,6 +1062,15 @@ MUTANTS = (
         test="tests/environment/test_store_clock.py::test_jobs_are_queued_and_due_by_the_clock_of_the_store",
     ),
     Mutant(
+        LOG,
+        "a birth that the server gets to after the next turn is stored, and told by nobody",
+        "stores/postgresql/store.py",
+        "                self._unanswered = boot if writer.is_closed else None\n",
+        "                pass\n",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_a_birth_that_the_server_gets_to_after_the_next_turn_stores_nothing",
+    ),
+    Mutant(
         LIMITS,
         "a server's time is reckoned for some seconds by what was measured before the machine has slept",
         "stores/postgresql/store.py",

@@ -17,6 +17,7 @@ from lamplighter.messages.clock_steps import Reading
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
+from lamplighter.stores.postgresql.turn import born_alone
 from lamplighter.stores.tables.open_turn import OVERVIEW_SECONDS_MAX
 from lamplighter.stores.troubles import BootLost, CommitUnknown
 
@@ -264,6 +265,26 @@ def test_a_birth_without_an_answer_counts_as_unknown(world: World, one: Actor) -
             one.bear(new(f"j{number}"))
 
     assert one.writer.is_closed
+
+
+def test_a_birth_that_the_server_gets_to_after_the_next_turn_stores_nothing(world: World, one: Actor) -> None:
+    world.watch.execute("update lamplighter_store set store_id = ?", (one.store.store_id,))
+    world.watch.execute("select pg_terminate_backend(cast(? as int))", (one.pid,))
+    with pytest.raises(CommitUnknown):
+        for number in count():
+            one.bear(new(f"j{number}"))
+    assert one.store._seen is not None
+    was = one.store._seen.overview
+
+    with one.turn() as following:
+        pass
+    late = born_alone(world.watch, one.boot, was, [new("late")], NOW, None)
+    with one.turn() as last:
+        pass
+
+    assert late is None
+    assert following.did is not None
+    assert (following.did.turn, following.did.moves, last.did) == ((was.number or 0) + 1, [], None)
 
 
 @pytest.mark.parametrize("error", ["SystemExit", "ValueError", "MemoryError"])
