@@ -60,6 +60,8 @@ class TableLinks(TurnPart):
         return links.unknown(self._connection, job_ids)
 
     def child_of(self, job: JobRecord) -> str | None:
+        # An application may be about to store one.
+        self._turn.lock("select 1 from lamplighter_jobs where no = ? /*pg for update */", (job.row_id,))
         return links.child_of(self._connection, job.row_id)
 
     def parents_of(self, job: JobRecord) -> tuple[JobParent, ...]:

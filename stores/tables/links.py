@@ -25,12 +25,14 @@ TIE_BESIDE = TIE.replace("/*pg for share */", "")
 """In an application's own transaction, which keeps no job from ending. `CLOSE` follows in a turn."""
 
 CLOSE = """
-  update lamplighter_links set met = (
+  update lamplighter_links set met = coalesce((
     select state from lamplighter_jobs
-    where no = lamplighter_links.parent and rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled'))
+    where no = lamplighter_links.parent and rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled')),
+    (select state from lamplighter_gone_parents where no = lamplighter_links.parent))
   where child = ? and met is null
 """
-"""The parents of a job that an application's own transaction stored: its links are examined for the first time."""
+"""The parents of a job that an application's own transaction stored: its links are examined for the first time. A parent
+may have been removed just before the commit."""
 
 PARENTS_KEPT = """select 1 from lamplighter_jobs where no in (select parent from lamplighter_links where child = ?)
                   order by no /*pg for share */"""

@@ -1062,6 +1062,24 @@ MUTANTS = (
         test="tests/environment/test_store_clock.py::test_jobs_are_queued_and_due_by_the_clock_of_the_store",
     ),
     Mutant(
+        LINKS,
+        "a job is forgotten while an application stores another one that waits for it",
+        "stores/tables/dependencies.py",
+        '        self._turn.lock("select 1 from lamplighter_jobs where no = ? /*pg for update */", (job.row_id,))\n',
+        "",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_whether_a_job_has_children_is_not_known_while_one_is_being_born",
+    ),
+    Mutant(
+        LINKS,
+        "a job of an application waits for ever for a parent that was removed before it was counted",
+        "stores/tables/links.py",
+        "(select state from lamplighter_gone_parents where no = lamplighter_links.parent))\n",
+        "null)\n",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_birth_whose_parent_is_removed_before_it_is_counted_is_freed",
+    ),
+    Mutant(
         LOG,
         "a birth that the server gets to after the next turn is stored, and told by nobody",
         "stores/postgresql/store.py",

@@ -423,6 +423,36 @@ def test_an_open_birth_keeps_its_parent_from_being_forgotten(url, store):
             other.execute("delete from shared.lamplighter_jobs where id = 'parent'")
 
 
+def test_whether_a_job_has_children_is_not_known_while_one_is_being_born(url, store):
+    put(store, new("parent"))
+    parent = job_of(store, "parent")
+    with contextlib.closing(psycopg.connect(url)) as own:
+        store.host.join(own, NOW, lambda turn: turn.insert(new("child", parents=(JobParent("parent", False),))))
+        with pytest.raises(TurnConflict), store.turn("b", NOW) as turn:
+            turn.links.child_of(parent)
+        own.commit()
+
+    with store.turn("b", NOW) as turn:
+        assert turn.links.child_of(parent) == "child"
+
+
+def test_a_birth_whose_parent_is_removed_before_it_is_counted_is_freed(url, store):
+    put(store, new("parent"))
+    (parent,) = take(store)
+    with contextlib.closing(psycopg.connect(url)) as own:
+        store.host.join(own, NOW, lambda turn: turn.insert(new("child", parents=(JobParent("parent", False),))))
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(parent, SUCCEEDED, DONE)
+        own.commit()
+    with store.turn("b", NOW) as turn:
+        turn.queued.forget(turn.jobs.get(["parent"])["parent"])
+
+    with store.turn("b", NOW) as turn:
+        turn.jobs.refresh()
+        turn.links.free(100)
+    assert [job.id for job in take(store)] == ["child"]
+
+
 def test_a_twin_in_an_open_transaction_is_waited_for(url, store):
     with contextlib.closing(psycopg.connect(url)) as one, contextlib.closing(psycopg.connect(url)) as two:
         store.host.join(one, NOW, lambda turn: turn.insert(new("a", unique_key="k")))
