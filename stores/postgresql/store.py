@@ -181,7 +181,7 @@ class PostgresStore(StoreParts):
             try:
                 stored = born_alone(writer, boot, was, jobs, reading.now, want)
             finally:
-                # The server may get to the statement of a lost session late. It stores nothing once its number is taken.
+                # The server may get to a lost session's statement late. It stores nothing once its number is taken.
                 self._unanswered = boot if writer.is_closed else None
             if stored is None:
                 return None

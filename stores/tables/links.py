@@ -31,8 +31,8 @@ CLOSE = """
     (select state from lamplighter_gone_parents where no = lamplighter_links.parent))
   where child = ? and met is null
 """
-"""The parents of a job that an application's own transaction stored: its links are examined for the first time. A parent
-may have been removed just before the commit."""
+"""The parents of a job that an application's own transaction stored: its links are examined for the first time. A
+parent may have been removed just before the commit."""
 
 PARENTS_KEPT = """select 1 from lamplighter_jobs where no in (select parent from lamplighter_links where child = ?)
                   order by no /*pg for share */"""
