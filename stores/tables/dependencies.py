@@ -104,8 +104,9 @@ class TableLinks(TurnPart):
                 break
             if most <= 0:
                 return True
-            read, is_held = self._look_at(*ripe, most)
-            most, held = most - read, ripe[0] if is_held else held
+            parent_no, child_no, place = ripe
+            read, is_held = self._look_at(parent_no, child_no, place, most)
+            most, held = most - read, parent_no if is_held else held
         return False
 
     def _look_at(self, parent_no: int, child_no: int, place: int, most: int) -> tuple[int, bool]:
