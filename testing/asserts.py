@@ -16,6 +16,9 @@ from ..rules.new_jobs import KEPT_OPTIONS
 
 ANY: Any = ...
 DELAY_SECONDS_TOLERANCE = 0.001
+PRUNED = '{"k":"pruned",'
+"""How a line of the log begins to say that retention has removed jobs."""
+
 SHOWN_MAX = 20
 """How many jobs an error shows."""
 
@@ -72,6 +75,7 @@ def assert_queued(
 
     Raises:
         AssertionError: there is none, or are not so many; it lists what there is instead.
+        UsageError: retention has removed jobs of an `Inline` or a `Simulation`, so nobody can know.
     """
     jobs = _jobs(where)
     found = _find(jobs, name, data, fields)
@@ -79,6 +83,7 @@ def assert_queued(
         return found[-1]
     if count is not None and len(found) == count:
         return found
+    _check_all_are_kept(where)
     wanted = "a job" if count is None else f"{count} of the jobs"
     raise AssertionError(
         f"expected {wanted} {_asked(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
@@ -90,12 +95,23 @@ def assert_not_queued(where: HasJobs | HasRuntime, name: str, data: Any = ANY, *
 
     Raises:
         AssertionError: there is one; it lists what there is.
+        UsageError: retention has removed jobs of an `Inline` or a `Simulation`, so nobody can know.
     """
     jobs = _jobs(where)
     found = _find(jobs, name, data, fields)
     if found:
         raise AssertionError(
             f"expected no job {_asked(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
+        )
+    _check_all_are_kept(where)
+
+
+def _check_all_are_kept(where: Any) -> None:
+    # Only a runtime in virtual time lives as long as its ended jobs are kept.
+    if PRUNED in getattr(where, "log", ""):
+        raise UsageError(
+            "expected all jobs of the test to be in the store, but retention has removed ended ones: give the runtime "
+            "a longer keep_done_seconds and keep_dead_seconds, or assert before so much time has passed"
         )
 
 
@@ -110,9 +126,13 @@ def _find(jobs: Jobs, name: str, data: Any, fields: dict[str, Any]) -> list[Job[
     unknown = sorted(fields.keys() - set(FIELDS))
     if unknown:
         raise UsageError(f"expected fields of a job ({', '.join(FIELDS)}), got: {', '.join(unknown)}")
+    listed = page = jobs.list(name, limit=LIST_JOBS_MAX)
+    while len(page) == LIST_JOBS_MAX:
+        page = jobs.list(name, limit=LIST_JOBS_MAX, before=page[-1])
+        listed += page
     return [
         job
-        for job in reversed(jobs.list(name, limit=LIST_JOBS_MAX))
+        for job in reversed(listed)
         if _matches(job.data, data) and all(_is(job, field, wanted) for field, wanted in fields.items())
     ]
 
@@ -176,7 +196,7 @@ def _asked(name: str, data: Any, fields: dict[str, Any]) -> str:
 
 def _shown_delay(job: Job[Any]) -> str:
     delay = _delay(job)
-    return "unknown" if delay is None else f"{delay:g}"
+    return "unknown" if delay is None else f"{round(delay, 3) + 0.0:g}"
 
 
 def _text(value: Any) -> str:

@@ -207,9 +207,17 @@ class VirtualScheduler:
         return self.current is self._main
 
     def heed_interrupts(self) -> Callable[[], object]:
-        """Have a Ctrl-C come out of what the test waits for, whichever task runs then. The result ends that."""
-        before: Any = signal.getsignal(signal.SIGINT)
-        if not callable(before) or threading.current_thread() is not threading.main_thread():
+        """Have a Ctrl-C, or the alarm of a test that takes too long, come out of what the test waits for, whichever
+        task runs then. The result ends that.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+        ends = [self._heed(number) for number in (signal.SIGINT, signal.SIGALRM)]
+        return lambda: [end() for end in ends]
+
+    def _heed(self, number: signal.Signals) -> Callable[[], object]:
+        before: Any = signal.getsignal(number)
+        if not callable(before):
             return lambda: None
 
         def heed(number: int, frame: FrameType | None) -> None:
@@ -223,8 +231,8 @@ class VirtualScheduler:
                 self.current, self._main.waiting = self._main, False
                 self._main.greenlet.throw(error)
 
-        signal.signal(signal.SIGINT, heed)
-        return lambda: signal.getsignal(signal.SIGINT) is heed and signal.signal(signal.SIGINT, before)
+        signal.signal(number, heed)
+        return lambda: signal.getsignal(number) is heed and signal.signal(number, before)
 
     def spawn(self, run: Callable[[], object], name: str, process: Process) -> Task:
         task = Task(lambda: self._live(task, run), name, process, self._hub)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from lamplighter import Runtime, UsageError
-from lamplighter.testing import Inline, Script, Simulation, assert_not_queued, assert_queued, fail, ok, snooze
+from lamplighter.testing import Inline, Script, Simulation, assert_not_queued, assert_queued, asserts, fail, ok, snooze
 from lamplighter.testing.scripted_handlers import ScriptedCall
 
 
@@ -52,6 +52,26 @@ def test_count_is_exact_and_gives_all_of_them_in_the_order_of_the_queue(app: Inl
     assert assert_queued(app, "mail", {"to": "bob"}, count=0) == []
     with pytest.raises(AssertionError, match="expected 1 of the jobs mail"):
         assert_queued(app, "mail", count=1)
+
+
+def test_nothing_is_said_of_jobs_that_retention_may_have_removed() -> None:
+    with Inline(lambda runtime: runtime.jobs.add_handler("mail", lambda job: None)) as app:
+        app.jobs.queue("mail", "ada")
+        app.advance(days=4)
+
+        with pytest.raises(UsageError, match="retention has removed ended ones"):
+            assert_not_queued(app, "mail")
+        with pytest.raises(UsageError, match="retention has removed ended ones"):
+            assert_queued(app, "mail", count=1)
+
+
+def test_jobs_beyond_a_page_of_the_list_are_found(app: Inline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asserts, "LIST_JOBS_MAX", 2)
+    app.jobs.queue_many([("mail", number) for number in range(4)])
+
+    assert len(assert_queued(app, "mail", count=6)) == 6
+    with pytest.raises(AssertionError):
+        assert_not_queued(app, "mail", {"to": "ada"})
 
 
 def test_fields_are_those_of_the_call_and_of_the_job(app: Inline) -> None:

@@ -7,7 +7,7 @@ import json
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,24 +87,41 @@ def test_jobs_that_queue_one_another_for_ever_are_an_error_that_names_them(monke
         app.jobs.queue("again")
 
 
+class Interrupted(Exception):
+    """What the handler of a signal raises."""
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGALRM])
+def interrupt(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    def raises(number: int, frame: object) -> None:
+        raise Interrupted
+
+    number: signal.Signals = request.param
+    before = signal.signal(number, raises)
+    yield number
+    signal.signal(number, before)
+
+
 @pytest.mark.parametrize("where", ["a handler", "an actor"])
-def test_a_ctrl_c_comes_straight_out_of_what_the_test_waits_for(where: str) -> None:
+def test_a_ctrl_c_or_an_alarm_comes_straight_out_of_what_the_test_waits_for(
+    where: str, interrupt: signal.Signals
+) -> None:
     seen: list[str] = []
 
     def register(runtime: Runtime) -> None:
         @runtime.jobs.handler("work")
         def work(job: Job[Any]) -> None:
             if where == "a handler":
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(interrupt)
             seen.append(job.id)
 
         if where == "an actor":
-            runtime.subscribe(lambda event: signal.raise_signal(signal.SIGINT), events=["job.claimed"])
+            runtime.subscribe(lambda event: signal.raise_signal(interrupt), events=["job.claimed"])
 
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), Inline(register) as app:
+    before = signal.getsignal(interrupt)
+    with pytest.raises(Interrupted), Inline(register) as app:
         app.jobs.queue("work")
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(interrupt) is before
     assert seen == []
 
 
