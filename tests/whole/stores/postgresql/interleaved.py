@@ -164,7 +164,8 @@ class World:
         self.actors = [Actor(self, f"boot-{number}") for number in range(actors)]
 
     def reset(self) -> None:
-        self.watch.script(self._emptying)
+        store_id = self.actors[0].store.store_id
+        self.watch.script(f"{self._emptying}; update lamplighter_store set store_id = '{store_id}'")
         self.told.clear()
         for actor in self.actors:
             actor.store._seen = None
