@@ -36,7 +36,7 @@ from ..messages.jobs import UNATTRIBUTED, JobRecord, NewJob, Seconds
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, LanesEnded, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck
 from ..stores.troubles import BootLost, CommitUnknown, StoreBusy, TurnConflict, again
-from ..stores.turn_ports import HELD_UP_SECONDS
+from ..stores.turn_ports import held_up_seconds
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -118,6 +118,7 @@ class JobBroker(RuntimeActor):
         self._recovered = False
         # The predecessor may have died between a commit and its answers.
         self._may_owe_answers = True
+        self._kept_since: float | None = None
         self._looked_at = 0.0
         self.leads = True
         self._waiting_since: float | None = None
@@ -534,7 +535,11 @@ class JobBroker(RuntimeActor):
             answer_all(out.replies)
         self._joins.wake(map(JOB, out.transitions))
         if out.is_held_up:
-            self._alarms.after("held up", HELD_UP_SECONDS, CheckDue())
+            now = self._state.monotonic()
+            self._kept_since = self._kept_since or now
+            self._alarms.after("held up", held_up_seconds(now - self._kept_since), CheckDue())
+        else:
+            self._kept_since = None
         if self._state.others:
             self._neighbours.hint(out)
 

@@ -41,6 +41,13 @@ HELD_UP_SECONDS = 0.02
 without a change tells nobody.
 """
 
+HELD_UP_SECONDS_MAX = 1.0
+
+
+def held_up_seconds(passed: Seconds) -> Seconds:
+    """Soon, and later at longer intervals, because an application may stay in its transaction for minutes."""
+    return min(max(passed, HELD_UP_SECONDS), HELD_UP_SECONDS_MAX)
+
 
 class Claimed(NamedTuple):
     """The outcome of wants.

@@ -29,7 +29,7 @@ from ..tables.turn import CLAIMED, TableTurn, claimed_values, moves_of_births, t
 from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
 from ..troubles import TRIES_MAX, TurnConflict
-from ..turn_ports import HELD_UP_SECONDS, Want
+from ..turn_ports import HELD_UP_SECONDS, Want, held_up_seconds
 from .connection import PostgresDatabase, plain_value
 from .schema import TABLE
 
@@ -394,8 +394,6 @@ HELD_UP = " union all ".join(
 )
 """Jobs that a claim with places left has not taken: others hold their rows."""
 
-HELD_UP_SECONDS_MAX = 1.0
-
 
 class PostgresJobs(TableJobs):
     inserted_max = TOGETHER_MAX
@@ -404,7 +402,6 @@ class PostgresJobs(TableJobs):
     _turn: PostgresTurn
 
     def _held_up(self, want: Want) -> Instant | None:
-        """Soon, and later at longer intervals, because an application may stay in its transaction for minutes."""
         name, now = want.name, self._turn.now
         if name in (self._turn.held_up or ()):
             return now + HELD_UP_SECONDS
@@ -414,7 +411,7 @@ class PostgresJobs(TableJobs):
         if pause.is_paused(now) or pause.limit is not None:
             return None
         since = [run_at for (run_at,) in self._connection.execute(HELD_UP, {"name": name, "now": now})]
-        return now + min(max(now - max(since), HELD_UP_SECONDS), HELD_UP_SECONDS_MAX) if since else None
+        return now + held_up_seconds(now - max(since)) if since else None
 
     def _count_host_moves_of(self, job: JobRecord, *, waits: bool = True) -> JobRecord:
         # Its host may have sent a signal since the turn has begun.

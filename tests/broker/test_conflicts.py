@@ -21,7 +21,7 @@ from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables.dependencies import TableLinks
 from lamplighter.stores.tables.jobs import TableJobs
 from lamplighter.stores.troubles import TRIES_MAX, BootLost, TurnConflict, again
-from lamplighter.stores.turn_ports import HELD_UP_SECONDS, Claimed
+from lamplighter.stores.turn_ports import HELD_UP_SECONDS, HELD_UP_SECONDS_MAX, Claimed
 from lamplighter.testing import drain
 from lamplighter.testing.draining import is_idle
 
@@ -369,7 +369,7 @@ def test_a_due_job_that_an_open_turn_of_another_holds_is_looked_at_again_soon(rt
     recorder.wait_for("job.done", job_id=job.id)
 
 
-def test_a_child_that_an_open_turn_of_another_holds_is_looked_at_again_soon(rt, recorder, time, monkeypatch):
+def test_a_child_that_another_holds_is_looked_at_again_soon_and_then_less_often(rt, recorder, time, monkeypatch):
     """The store frees nothing, and says that jobs are held."""
     looks = []
 
@@ -388,8 +388,13 @@ def test_a_child_that_an_open_turn_of_another_holds_is_looked_at_again_soon(rt, 
         recorder.wait_for("job.done", job_id=parent.id)
         drain_mail(rt)
         assert len(looks) < TURNS_MAX
+        looks.clear()
+        for _ in range(16):
+            time.advance(HELD_UP_SECONDS)
+            drain_mail(rt)
+        assert len(looks) == 5, "expected looks after 1, 2, 4, 8 and 16 times as long"
 
-    time.advance(HELD_UP_SECONDS)
+    time.advance(HELD_UP_SECONDS_MAX)
 
     recorder.wait_for("job.done", job_id=child.id)
 

@@ -1007,7 +1007,7 @@ MUTANTS = (
         "broker/jobs.py",
         "links.free(context.state.limits.freed_links_max):\n        context.tell(",
         "(links.free(context.state.limits.freed_links_max) or context.turn.has_ripe):\n        context.tell(",
-        test="tests/broker/test_conflicts.py::test_a_child_that_an_open_turn_of_another_holds_is_looked_at_again_soon",
+        test="tests/broker/test_conflicts.py::test_a_child_that_another_holds_is_looked_at_again_soon_and_then_less_often",
     ),
     Mutant(
         LINKS,
@@ -1015,7 +1015,15 @@ MUTANTS = (
         "broker/jobs.py",
         "        context.out.is_held_up = links is not None and context.turn.has_ripe\n",
         "        pass\n",
-        test="tests/broker/test_conflicts.py::test_a_child_that_an_open_turn_of_another_holds_is_looked_at_again_soon",
+        test="tests/broker/test_conflicts.py::test_a_child_that_another_holds_is_looked_at_again_soon_and_then_less_often",
+    ),
+    Mutant(
+        LINKS,
+        "a job that is to be freed, and that another transaction keeps for minutes, is looked at fifty times a second",
+        "actors/job_broker.py",
+        "            self._kept_since = self._kept_since or now\n",
+        "            self._kept_since = now\n",
+        test="tests/broker/test_conflicts.py::test_a_child_that_another_holds_is_looked_at_again_soon_and_then_less_often",
     ),
     Mutant(
         LINKS,
