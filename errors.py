@@ -83,7 +83,9 @@ class RuntimeFailed(LamplighterError):
 
 
 class StoreError(LamplighterError):
-    """The store cannot be used at all, and waiting will not help."""
+    """The store cannot be used at all, and waiting will not help. Or a RabbitMQ has refused a job, for instance because
+    its queue is full by policy; the text says which.
+    """
 
 
 class StoreCorrupt(StoreError):

@@ -191,7 +191,10 @@ def _by(said: dict[str, Any]) -> str:
 def _ended_attempt(said: dict[str, Any]) -> str:
     """The end of an attempt, and its number, where the line has them."""
     reason = str(said.get("reason") or "")
-    if " in attempt " in reason and said.get("outcome") != "interrupted":
+    if said.get("outcome") == "interrupted":
+        # The attempt is not counted, so the line has the number of the one before.
+        return f"claim {said.get('claim_no')} interrupted"
+    if " in attempt " in reason:
         return brief(reason)
     return f"attempt {said.get('attempt')} {str(said.get('outcome', 'failed')).replace('_', ' ')}"
 

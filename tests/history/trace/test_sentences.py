@@ -52,7 +52,7 @@ SAYS: list[tuple[Said, str]] = [
     ),
     (
         {"event": "job.failed", "outcome": "interrupted", "reason": "interrupted in attempt 1"},
-        "attempt 1 interrupted, queued again, due at once: interrupted in attempt 1",
+        "claim 2 interrupted, queued again, due at once: interrupted in attempt 1",
     ),
     ({"event": "job.dead", "reason": "poison", "error": "E: x"}, "dead: poison: E: x"),
     ({"event": "job.dead", "error": "E: x"}, "dead: E: x"),
