@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +23,7 @@ from .. import __version__
 from ..admin import metrics
 from ..admin.inspector import inspector_at
 from ..admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
-from ..errors import UsageError
+from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.tallies import BOUNDS
 from ..rules.validation import check_whole
 
@@ -108,11 +109,22 @@ def served(collector: LamplighterCollector, host: str, port: int) -> Iterator[tu
         server, thread = start_http_server(port, addr=host, registry=_registry(collector))
     except OSError as error:
         raise UsageError(f"expected an address that is free to listen at, got: {host}:{port} ({error})") from None
+    server.set_app(partial(_answered, server.get_app()))
     try:
         yield server.server_port, thread.join
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _answered(app: Any, environ: Any, start_response: Any) -> Iterable[bytes]:
+    """The answer to a scrape; of a store that cannot be read, the reason in the place of a fault of the server."""
+    try:
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
+    except (StoreError, StoreUnavailable) as error:
+        start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{error}\n".encode(errors="backslashreplace")]
 
 
 class _Found:

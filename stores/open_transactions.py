@@ -14,7 +14,13 @@ CREATED_IN = re.compile(r"created in thread id (\d+)")
 
 
 class OwnConnection(sqlite3.Connection):
-    """Lamplighter's own connection, as opposed to the application's."""
+    """Lamplighter's own connection, as opposed to the application's.
+
+    Attributes:
+        files: which files were at the store's paths before it was opened, if it only reads.
+    """
+
+    files: object = None
 
 
 def likely_holder() -> str:

@@ -18,7 +18,16 @@ from ..api.runtime import Runtime
 from ..doctor.diagnosis import DiagnosisCache, Examination
 from ..doctor.examining import evidence_of, examine
 from ..environment.clock import Clock, SystemClock
-from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
+from ..errors import (
+    LamplighterError,
+    MissingExtra,
+    StoreError,
+    StoreUnavailable,
+    UnknownJob,
+    UnknownSchedule,
+    UsageError,
+    shown,
+)
 from ..rules.codec import encode_own, valid_text
 from ..rules.control_lines import encode_view
 from ..stores.opening import place_of
@@ -285,7 +294,7 @@ def _refusal(error: Exception) -> PageContent:
             status = 404
         case MissingExtra():
             status = 501
-        case StoreUnavailable():
+        case StoreError() | StoreUnavailable():
             status = 503
         case _:
             status = 400

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreError, StoreUnavailable
-from ..locks import check_is_file
+from ..locks import check_is_file, identity
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from ..tables.lives import TableLives
@@ -52,7 +52,8 @@ class ReadOnlyStore:
         self.address = address
         self.place = FilePlace(self.address)
         self._translated = Translation(self.address)
-        self._readers = Readers(partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX))
+        self._connect = partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
+        self._readers = Readers(self._connect, is_usable=self._is_usable)
         self.table: JobTable | None = JobRows(self._reading)
 
     @contextlib.contextmanager
@@ -62,11 +63,17 @@ class ReadOnlyStore:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[Callable[[], object]]:
-        """A function whose value changes with every commit of anybody, valid in the block."""
-        with self._translated:
-            connection = _open(self.address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
-        with contextlib.closing(connection):
-            yield lambda: connection.execute("pragma data_version").fetchone()[0]
+        """A function whose value changes with every commit of anybody, and with the file at the path; valid in the
+        block. It raises nothing: who looks at a store that cannot be read is told why.
+        """
+        # The version is that of one connection, so there is one.
+        with contextlib.closing(Readers(self._connect, most=1, is_usable=self._is_usable)) as watcher:
+            yield partial(self._state, watcher)
+
+    def _state(self, watcher: Readers[OwnConnection]) -> object:
+        with contextlib.suppress(StoreError, StoreUnavailable), self._translated, watcher.lend() as reader:
+            return reader.files, reader.execute("pragma data_version").fetchone()[0]
+        return None
 
     def version(self) -> str:
         """A text that changes with every commit, comparable between processes and times, unlike `watch`."""
@@ -75,10 +82,24 @@ class ReadOnlyStore:
     def close(self) -> None:
         self._readers.close()
 
+    def _is_usable(self, reader: OwnConnection) -> bool:
+        """Whether a connection's files are still at their paths: it would read deleted ones for ever."""
+        if reader.files == _files(self.address):
+            return True
+        # Connections of one process to one file share its index of the log: none may stay open on that of a log which
+        # is gone, or the next one would get it.
+        self._readers.close()
+        return False
+
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._translated, self._readers.lend() as reader:
             yield reader
+
+
+def _files(address: str) -> tuple[tuple[int, int] | None, ...]:
+    """Which files are at the paths of the database, of its log and of the index of that."""
+    return tuple(identity(f"{address}{ending}") for ending in ("", "-wal", "-shm"))
 
 
 def _stamp(path: str) -> str:
@@ -91,9 +112,7 @@ def _stamp(path: str) -> str:
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}" if found.st_size else "none"
 
 
-def _open(
-    address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
-) -> sqlite3.Connection:
+def _open(address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX) -> OwnConnection:
     connection, version = opened(address, check_same_thread=check_same_thread, busy_seconds_max=busy_seconds_max)
     check_version(version, VERSION, OLDEST, of=f" in {address!r}")
     if version < VERSION:
@@ -106,7 +125,7 @@ def _open(
 
 def opened(
     address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
-) -> tuple[sqlite3.Connection, int]:
+) -> tuple[OwnConnection, int]:
     """A connection for reading, and the version of the schema.
 
     Raises:
@@ -116,6 +135,8 @@ def opened(
     """
     check_is_file(address)
     path = Path(address)
+    # Before the opening: files that replace these meanwhile are then opened again at the next look, rather than never.
+    files = _files(address)
     try:
         connection = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode=ro",
@@ -125,6 +146,7 @@ def opened(
             check_same_thread=check_same_thread,
             factory=OwnConnection,
         )
+        connection.files = files
         version = connection.execute("select schema_version from lamplighter_store").fetchone()[0]
     except sqlite3.Error as error:
         if any(sign in str(error).lower() for sign in CLEAN_FAILURES):

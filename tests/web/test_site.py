@@ -128,6 +128,27 @@ def test_an_error_for_programs_is_json(page: Page) -> None:
     assert "unknown" in json.loads(response.body)["error"]
 
 
+def test_a_page_shows_and_changes_the_file_that_is_at_its_path_now(page: Page, store: Path) -> None:
+    """A page that went on with a deleted file showed a dead job, and its button requeued the done one of the new."""
+    act = {"id": "dead-1", "action": "requeue"}
+    assert json.loads(page.text("/jobs/dead-1", "as=json"))["job"]["state"] == "dead"
+
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{store}{ending}").unlink(missing_ok=True)
+    while_gone = [page.get(path, "as=json") for path in ("/", "/jobs/dead-1", "/metrics")]
+    while_gone.append(page.post("/act/job", act))
+    with Runtime(store) as runtime:
+        runtime.jobs.add_handler("mail", lambda job: None)
+        runtime.jobs.join(runtime.jobs.queue("mail", id="dead-1"))
+    now, asked = json.loads(page.text("/jobs/dead-1", "as=json")), page.post("/act/job", act)
+
+    assert [answer.status for answer in while_gone] == [503] * 4
+    assert all(b"which is no file" in answer.body for answer in while_gone)
+    assert (now["job"]["state"], asked.status) == ("done", 200)
+    with Operator(store, by="ada", via="test") as operator:
+        assert operator.store.jobs.known(("dead-1",))["dead-1"].state == "done"
+
+
 def test_a_search_that_cannot_be_read_says_where(page: Page) -> None:
     response = page.get("/jobs", "q=state%3Asleeping")
 

@@ -7,6 +7,7 @@ import socket
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from lamplighter import MissingExtra, Runtime, UsageError
@@ -114,6 +115,27 @@ def test_the_page_of_metrics_tells_of_each_and_of_no_other():
 
     named = set(re.findall(r"`(lamplighter_\w+)`", page))
     assert named == {f"{kind.name}{'_total' if kind.kind == 'counter' else ''}" for kind in KINDS}
+
+
+def test_a_scrape_is_told_that_the_file_is_gone_and_the_metrics_once_it_is_back(path: Path) -> None:
+    with Runtime(path):
+        pass
+    with served(LamplighterCollector(path), "127.0.0.1", 0) as (port, _):
+
+        def scrape() -> bytes:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+                return bytes(answer.read())
+
+        assert b'lamplighter_jobs_queued_total{name="mail"}' not in scrape()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{path}{ending}").unlink(missing_ok=True)
+        with pytest.raises(HTTPError, match="503") as refused:
+            scrape()
+        with refused.value as answer:
+            assert b"which is no file" in answer.read()
+        with Runtime(path) as runtime:
+            runtime.jobs.queue("mail")
+        assert b'lamplighter_jobs_queued_total{name="mail"} 1.0' in scrape()
 
 
 def test_whoever_has_served_metrics_listens_no_more(tmp_path: Path) -> None:

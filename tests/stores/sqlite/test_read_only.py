@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,94 @@ def test_two_who_look_at_different_times_can_tell_whether_somebody_has_committed
     assert one.version() == other.version() != was
     one.close()
     other.close()
+
+
+def new_file(path: Path, job_id: str) -> Path:
+    """A file with one job, complete without a log beside it."""
+    other = SqliteStore(str(path))
+    other.open()
+    put(other, new(job_id))
+    other.close()
+    return path
+
+
+def take_away(file: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{file}{ending}").unlink(missing_ok=True)
+
+
+def jobs_in(readable: ReadOnlyStore) -> list[str]:
+    with readable.snapshot() as seen:
+        return sorted(seen.jobs.known(("j1", "j2", "j3")))
+
+
+def put_in_place(file: Path, other: Path) -> None:
+    content = other.read_bytes()
+    Path(f"{file}-wal").unlink()
+    Path(f"{file}-shm").unlink()
+    file.write_bytes(content)
+
+
+def put_instead(file: Path, other: Path) -> None:
+    take_away(file)
+    other.rename(file)
+
+
+@pytest.fixture
+def reader(file: Path):
+    """A reader of a file with a job, which has two connections open and watches it."""
+    new_file(file, "j1")
+    one = ReadOnlyStore(str(file))
+    for _ in range(2):
+        with one.snapshot() as first, one.snapshot() as second:
+            assert first.jobs.known(("j1",)).keys() == second.jobs.known(("j1",)).keys() == {"j1"}
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("restore", [put_instead, put_in_place])
+def test_a_file_that_was_put_in_the_place_of_the_old_one_is_read(reader, file, tmp_path, restore):
+    with reader.watch() as state:
+        was = [state(), state()]
+        restore(file, new_file(tmp_path / "other.db", "j2"))
+        restored = state()
+        found = [jobs_in(reader)]
+        worker = SqliteStore(str(file))
+        worker.open()
+        found.append(jobs_in(reader))
+        before = state()
+        put(worker, new("j3"))
+        after = state()
+        with reader.snapshot(), reader.snapshot():
+            found.append(jobs_in(reader))
+        worker.close()
+
+    assert found == [["j2"], ["j2"], ["j2", "j3"]]
+    assert restored not in was and before != after
+
+
+def test_a_file_that_is_gone_is_said_to_be_and_read_when_it_is_there_again(reader, file, tmp_path):
+    with reader.watch() as state:
+        states = [state()]
+        take_away(file)
+        states.append(state())
+        with pytest.raises(StoreError, match="which is no file"):
+            jobs_in(reader)
+        new_file(file, "j2")
+        states.append(state())
+
+    assert jobs_in(reader) == ["j2"]
+    assert len(set(states)) == 3
+
+
+def test_who_reads_while_the_file_is_replaced_sees_the_old_one_and_the_next_the_new(reader, file, tmp_path):
+    with reader.snapshot() as old:
+        put_instead(file, new_file(tmp_path / "other.db", "j2"))
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda _: jobs_in(reader), range(8)))
+        assert old.jobs.known(("j1", "j2")).keys() == {"j1"}
+
+    assert [*found, jobs_in(reader)] == [["j2"]] * 9
 
 
 def test_nothing_can_be_written_by_looking(store, file):
