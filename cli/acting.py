@@ -103,10 +103,19 @@ class Act:
         return inspector_of(self.store, now=SystemClock().now)
 
     def done(self, action: str, told: str, **view: Any) -> None:
-        if self.arguments.json:
-            print_json({"action": action, **view, "is_done": not self.is_dry})
-        else:
-            page_of(self.arguments).line(told)
+        try:
+            if self.arguments.json:
+                print_json({"action": action, **view, "is_done": not self.is_dry})
+            else:
+                page_of(self.arguments).line(told)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not self.is_dry:
+                note(f"lamplighter: {action} was done, but the output cannot be written ({error}): {told}")
+            # For whoever started the command, this is an output that nobody reads.
+            raise BrokenPipeError from error
 
     def is_sure(self, question: str, count: int = 1) -> bool:
         """Ask for confirmation. Where an act is on many jobs, the person must type how many."""

@@ -1026,3 +1026,17 @@ def test_a_pause_is_stored_with_its_end_and_its_reason(runtime, file, more, unti
     with inspector_at(str(file)) as inspector:
         (pause,) = [name.pause for name in inspector.names() if name.pause is not None]
     assert (pause.until, pause.reason) == (until, "mending")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no file that is always full")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_act_whose_output_cannot_be_written_is_said_to_be_done(runtime, file, capsys, monkeypatch, options):
+    with runtime():
+        pass
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        code = main(["queue", "mail", "--id", "a", *options, *WHO])
+
+    assert (code, states(file)) == (141, {"a": "queued"})
+    assert "queue was done, but the output cannot be written" in (said := capsys.readouterr().err)
+    assert said.endswith(": a\n")
