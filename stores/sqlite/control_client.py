@@ -43,7 +43,14 @@ class FileControlClient(TableControlClient):
     def found(self) -> Sequence[BootView]:
         """The boots that have left traces beside the file, alive or not."""
         check_is_file(self._path)
-        return list(self.views(self._presence.entered()).values())
+        found = list(self.views(self._presence.entered()).values())
+        if all(one.is_alive is False for one in found):
+            # Imported only here: a health check of runtimes that live loads no SQLite.
+            from .read_only import LOOK_SECONDS_MAX, opened
+
+            # Only a runtime that lives shows that the file is a store.
+            opened(self._path, busy_seconds_max=LOOK_SECONDS_MAX)[0].close()
+        return found
 
     def ask_these(self, boots: Sequence[str], question: bytes, timeout: Seconds) -> dict[str, Heard]:
         alive = {boot: self._presence.is_alive(boot) for boot in boots}

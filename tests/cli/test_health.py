@@ -110,6 +110,19 @@ def test_a_store_that_is_not_there_exits_with_3(tmp_path, capsys):
     assert "which is no file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("has_dead", [False, True])
+def test_a_file_that_is_no_store_exits_with_3(store, has_dead, capsys):
+    with closing(sqlite3.connect(store)) as other:
+        other.execute("create table t (a)")
+    if has_dead:
+        Path(f"{store}-boots").mkdir()
+        Path(f"{store}-boots", "dead.lock").touch()
+
+    assert main(["health", "-s", store]) == 3
+
+    assert "expected a store of Lamplighter" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
