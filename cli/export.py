@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
@@ -109,17 +110,18 @@ def _written(
     arguments: argparse.Namespace, all_of: Iterable[Any], columns: Sequence[str], row: Callable[[Any], Sequence[Any]]
 ) -> int:
     """Write all of them as they come; 1 if there are none."""
-    is_any = False
+    rows = iter(all_of)
+    # The first read comes before the first line: of a store that cannot be read nothing is written.
+    first = list(islice(rows, 1))
     table = csv.writer(sys.stdout, lineterminator="\n") if arguments.csv else None
     if table is not None:
         table.writerow(columns)
-    for one in all_of:
-        is_any = True
+    for one in chain(first, rows):
         if table is None:
             print_json(one._asdict() if isinstance(one, Tally) else one)
         else:
             table.writerow(_cell(column, cell) for column, cell in zip(columns, row(one), strict=True))
-    return 0 if is_any else 1
+    return 0 if first else 1
 
 
 def _cells(columns: Sequence[str], row: object) -> Sequence[Any]:

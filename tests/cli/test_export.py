@@ -233,6 +233,14 @@ def test_what_is_written_is_of_the_span_of_time_and_the_name_that_were_given(age
     assert len(table(capsys)) == count
 
 
+@pytest.mark.parametrize("what", ["jobs", "steps", "slots", "tallies"])
+def test_of_a_store_that_cannot_be_read_nothing_is_written(file, capsys, what):
+    assert main(["export", what, "--csv"]) == 3
+
+    written = capsys.readouterr()
+    assert (written.out, "which is no file" in written.err) == ("", True)
+
+
 @pytest.mark.parametrize("words", [["jobs"], ["jobs", "--json", "--csv"]])
 def test_one_way_to_write_must_be_chosen(capsys, words):
     assert main(["export", *words]) == 2
