@@ -186,6 +186,10 @@ class Site:
         """A visit. Whatever a page shows is of one instant; what a form does is seen by what it does next."""
         is_of_one = request.method in SAFE and route.reads_store
         inspector = replace(self._inspector, shows_data="data" in visitor.may)
+        if request.method not in SAFE:
+            # Let go of files that are gone: SQLite would have the connection of the act share what it knows of them.
+            with inspector.store.snapshot():
+                pass
         with inspector.at_one_instant() if is_of_one else nullcontext(inspector) as seen:
             yield PageVisit(
                 request=request,

@@ -52,8 +52,10 @@ class ReadOnlyStore:
         self.address = address
         self.place = FilePlace(self.address)
         self._translated = Translation(self.address)
-        self._connect = partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
-        self._readers = Readers(self._connect, is_usable=self._is_usable)
+        connect = partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
+        self._readers = Readers(connect, is_usable=self._is_usable)
+        # The version that it asks for is that of one connection.
+        self._watcher = Readers(connect, most=1, is_usable=self._is_usable)
         self.table: JobTable | None = JobRows(self._reading)
 
     @contextlib.contextmanager
@@ -66,12 +68,11 @@ class ReadOnlyStore:
         """A function whose value changes with every commit of anybody, and with the file at the path; valid in the
         block. It raises nothing: who looks at a store that cannot be read is told why.
         """
-        # The version is that of one connection, so there is one.
-        with contextlib.closing(Readers(self._connect, most=1, is_usable=self._is_usable)) as watcher:
-            yield partial(self._state, watcher)
+        with contextlib.closing(self._watcher):
+            yield self._state
 
-    def _state(self, watcher: Readers[OwnConnection]) -> object:
-        with contextlib.suppress(StoreError, StoreUnavailable), self._translated, watcher.lend() as reader:
+    def _state(self) -> object:
+        with contextlib.suppress(StoreError, StoreUnavailable), self._translated, self._watcher.lend() as reader:
             return reader.files, reader.execute("pragma data_version").fetchone()[0]
         return None
 
@@ -81,6 +82,7 @@ class ReadOnlyStore:
 
     def close(self) -> None:
         self._readers.close()
+        self._watcher.close()
 
     def _is_usable(self, reader: OwnConnection) -> bool:
         """Whether a connection's files are still at their paths: it would read deleted ones for ever."""
@@ -88,7 +90,7 @@ class ReadOnlyStore:
             return True
         # Connections of one process to one file share its index of the log: none may stay open on that of a log which
         # is gone, or the next one would get it.
-        self._readers.close()
+        self.close()
         return False
 
     @contextlib.contextmanager

@@ -149,6 +149,28 @@ def test_a_page_shows_and_changes_the_file_that_is_at_its_path_now(page: Page, s
         assert operator.store.jobs.known(("dead-1",))["dead-1"].state == "done"
 
 
+def test_an_act_shares_the_log_of_a_backup_that_was_written_over_the_file(
+    page: Page, store: Path, tmp_path: Path
+) -> None:
+    with Runtime(tmp_path / "backup.db") as runtime:
+        runtime.jobs.queue("mail", id="old", delay=3600)
+    with Runtime(store) as runtime:
+        runtime.jobs.queue("mail", id="lost", delay=3600)
+        page.text("/jobs/lost")
+    # The page is the last who has the file open, so the log beside it stays.
+    for ending in ("-wal", "-shm"):
+        Path(f"{store}{ending}").unlink()
+    store.write_bytes((tmp_path / "backup.db").read_bytes())
+
+    act = page.post("/act/name", {"action": "pause", "name": "mail"})
+
+    assert act.status == 303, act.body.decode()
+    # Where there is a log, its index is beside it: with two of them, processes would write over one another.
+    assert Path(f"{store}-wal").exists() == Path(f"{store}-shm").exists()
+    assert {job["id"] for job in json.loads(page.text("/jobs", "as=json"))["jobs"]} >= {"old"}
+    assert page.get("/jobs/lost").status == 404
+
+
 def test_a_search_that_cannot_be_read_says_where(page: Page) -> None:
     response = page.get("/jobs", "q=state%3Asleeping")
 

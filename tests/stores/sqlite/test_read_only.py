@@ -141,23 +141,29 @@ def put_instead(file: Path, other: Path) -> None:
 
 @pytest.fixture
 def reader(file: Path):
-    """A reader of a file with a job, which has two connections open and watches it."""
-    new_file(file, "j1")
+    """A reader with two connections to a file whose job is in the log beside it still."""
+    worker = SqliteStore(str(file))
+    worker.open()
+    put(worker, new("j1"))
     one = ReadOnlyStore(str(file))
-    for _ in range(2):
-        with one.snapshot() as first, one.snapshot() as second:
-            assert first.jobs.known(("j1",)).keys() == second.jobs.known(("j1",)).keys() == {"j1"}
+    with one.snapshot() as first, one.snapshot() as second:
+        assert first.jobs.known(("j1",)).keys() == second.jobs.known(("j1",)).keys() == {"j1"}
+    worker.close()
+    assert Path(f"{file}-wal").stat().st_size > 0
     yield one
     one.close()
 
 
 @pytest.mark.parametrize("restore", [put_instead, put_in_place])
-def test_a_file_that_was_put_in_the_place_of_the_old_one_is_read(reader, file, tmp_path, restore):
+@pytest.mark.parametrize("is_watch_first", [False, True])
+def test_a_file_that_was_put_in_the_place_of_the_old_one_is_read(reader, file, tmp_path, restore, is_watch_first):
     with reader.watch() as state:
         was = [state(), state()]
         restore(file, new_file(tmp_path / "other.db", "j2"))
-        restored = state()
-        found = [jobs_in(reader)]
+        if is_watch_first:
+            restored, found = state(), [jobs_in(reader)]
+        else:
+            found, restored = [jobs_in(reader)], state()
         worker = SqliteStore(str(file))
         worker.open()
         found.append(jobs_in(reader))
