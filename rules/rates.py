@@ -103,7 +103,7 @@ def per_seconds(rate: Rate) -> Seconds:
 
 
 def possible(rate: Rate, spent_to: Instant, now: Instant) -> Instant:
-    """The stored instant; a whole burst ahead where it is further ahead by a step of the clock, which was set back.
+    """The stored instant; a whole burst ahead where it is further ahead, because the clock was set back unmeasured.
 
     By less, now is the instant of a turn that overlaps the one that has taken the starts.
     """

@@ -29,20 +29,24 @@ FOUND_MAX = 100
 
 
 class RateReplay:
-    """Replays the starts on one store."""
+    """Replays the starts on one store.
+
+    Attributes:
+        rates: those that the log tells, by their texts; None for a text that is none.
+    """
 
     def __init__(self) -> None:
         self.too_fast: list[TooMuch] = []
         self._starts: dict[tuple[str, str], list[Instant]] = {}
-        self._rates: dict[str, Rate | None] = {}
+        self.rates: dict[str, Rate | None] = {}
 
     def hear(self, step: ReplayedMove) -> None:
         told = step.move.rate
         if told is None:
             return
-        if told not in self._rates:
-            self._rates[told] = rate_read(told)
-        rate = self._rates[told]
+        if told not in self.rates:
+            self.rates[told] = rate_read(told)
+        rate = self.rates[told]
         if rate is None:
             return
         starts, most = self._starts.setdefault((step.move.n, told), []), rate.limit + rate.burst - 1

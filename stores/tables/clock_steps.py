@@ -31,6 +31,8 @@ SHIFT_WAITS = """
 """
 """Shift all waits and expiries in seconds by a step of wall time."""
 
+SHIFT_RATES = "update lamplighter_rates set spent_to = spent_to + ?"
+
 BOUND_WAITS = """
   update lamplighter_jobs set
     run_at = case when run_at > :now + due_in then :now + due_in else run_at end,
@@ -53,6 +55,7 @@ def correct(turn: OpenTurn, reading: Reading) -> Stepped:
     if step is not None:
         due = min(turn.now, turn.now - step)
         jobs = turn.connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount
+        turn.connection.execute(SHIFT_RATES, (step,))
     else:
         bounds = {"now": turn.now, "window": INTERRUPTION_WINDOW_SECONDS}
         jobs = turn.connection.execute(BOUND_WAITS, bounds).rowcount

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time as system_time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
-from lamplighter import Runtime, Snooze
+from lamplighter import JobSpec, Rate, Runtime, Snooze
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.mail import Tick
@@ -279,6 +281,30 @@ def test_of_several_processes_one_alone_makes_good_for_a_step(start, time, recor
 
     assert sum(line["jobs"] for line in recorder.of("clock.jumped")) == 1
     assert runtimes[0].jobs.get(job).record.run_at == NOON.timestamp() + HOUR + 100
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+@pytest.mark.parametrize("limit", ["rate", "rate_per_group"])
+def test_a_step_of_the_clock_makes_no_rate_faster_or_slower(step, limit):
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("api", lambda job: None, concurrency=5, **{limit: Rate(1, per=40)})
+
+    def live(runtime: Runtime) -> None:
+        runtime.jobs.queue_many([JobSpec("api", group="one")] * 3)
+
+    with Simulation(register, host=live, processes=2) as simulation:
+        for _ in range(3):
+            simulation.run(seconds=50)
+            simulation.step_clock(step)
+        simulation.run(seconds=100)
+        notes = simulation.check().notes
+        lines = [json.loads(line) for line in simulation.log.splitlines() if '"job.claimed"' in line]
+
+    # Each step is of an hour, and there are fewer than 15 minutes between the first and the last start.
+    starts = [(line["ts"] - lines[0]["ts"] + HOUR / 4) % HOUR for line in lines]
+    assert [after - before for before, after in pairwise(starts)] == pytest.approx([40.0] * 5, abs=0.3)
+    if limit == "rate":
+        assert "the clock was set: whether jobs were started faster than their rate cannot be said" in notes
 
 
 def test_a_wait_from_a_clock_years_ahead_ends_though_nobody_saw_it_set_right(start, time):

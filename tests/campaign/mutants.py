@@ -3532,6 +3532,22 @@ MUTANTS = (
     ),
     Mutant(
         LIMITS,
+        "what is spent of a rate is not shifted with the clock",
+        "stores/tables/clock_steps.py",
+        "        turn.connection.execute(SHIFT_RATES, (step,))\n",
+        "",
+        test="tests/broker/test_clocks.py::test_a_step_of_the_clock_makes_no_rate_faster_or_slower",
+    ),
+    Mutant(
+        LOG,
+        "the audit believes that a rate was kept though a clock was set ahead",
+        "history/audit/verdicts.py",
+        "any(store.rates.rates.values())",
+        "store.rates.too_fast",
+        test="tests/history/audit/test_rates.py::test_where_a_clock_was_set_it_cannot_be_said",
+    ),
+    Mutant(
+        LIMITS,
         "each process on a file makes good for a step",
         "stores/tables/clock_steps.py",
         "    if reading.counter is not None:\n        turn.clock =",
