@@ -382,6 +382,15 @@ def test_a_folder_is_no_store(tmp_path):
         Runtime(tmp_path).start()
 
 
+@pytest.mark.parametrize("path", ["/dev/null", "pipe"])
+def test_what_is_no_regular_file_is_no_store(tmp_path, path):
+    # It was unavailable, which is said of what heals by itself.
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(UsageError, match="expected a regular file for the store, got a device, a pipe or a socket"):
+        Runtime(tmp_path / path).start()
+
+
 @pytest.mark.parametrize("name", ["f" * 250 + ".db", "/".join("f" * 100 for _ in range(6))], ids=["name", "path"])
 def test_a_path_that_leaves_no_room_for_what_sqlite_keeps_beside_it_is_refused(tmp_path, name):
     # It was unavailable, which is said of what heals by itself.

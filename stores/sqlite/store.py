@@ -249,8 +249,9 @@ class SqliteStore(StoreParts):
         path = Path(self.address)
         if not path.parent.is_dir():
             raise UsageError(f"expected the folder of the store to exist, got: {path}; make {path.parent} first")
-        if path.is_dir():
-            raise UsageError(f"expected a file for the store, got a folder: {path}")
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device, a pipe or a socket"
+            raise UsageError(f"expected a regular file for the store, got {kind}: {path}")
         if self._only_existing and not path.exists():
             raise UsageError(f"expected the file of a store that runtimes use, got: {path}, which is not there")
         names, room = os.pathconf(path.parent, "PC_NAME_MAX"), len("-journal")
