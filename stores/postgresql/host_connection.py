@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from ...errors import UsageError, shown
@@ -34,6 +34,8 @@ RETURNS_ROWS = re.compile(r"\s*select\b|.*\breturning\b", re.DOTALL)
 
 NO_TABLES = ("42P01", "3F000")
 NO_RIGHTS = "42501"
+FAILED = "25P02"
+"""The transaction has failed already, and takes nothing more."""
 
 Asked = tuple[Sequence[Any], int]
 """The rows that a statement has given, and how many rows it has touched."""
@@ -198,14 +200,28 @@ class PostgresHost:
         return self._work(driver, raw, ask, now, work)
 
     def _work(self, driver: Driver, raw: Any, ask: Ask, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+        if raw.is_closed() if hasattr(raw, "is_closed") else raw.closed:
+            raise UsageError("expected connection= to be open, got: one that is closed")
+        if getattr(getattr(raw, "pgconn", None), "pipeline_status", PipelineStatus.OFF) != PipelineStatus.OFF:
+            raise UsageError(
+                "expected connection= outside of psycopg's pipeline mode, which is not supported, got: inside"
+            )
         if not driver.in_transaction(raw):
             raise UsageError(
                 "expected connection= to be in a transaction, got: one in autocommit mode, which would store this at "
                 "once, whatever becomes of your other work; begin a transaction first, or leave connection= out"
             )
         statements = HostStatements(ask, self._address.schema)
-        self._check_store(raw, statements)
-        return work(PostgresHostTurn(statements, now, self._address.schema))
+        try:
+            self._check_store(raw, statements)
+            return work(PostgresHostTurn(statements, now, self._address.schema))
+        except Exception as error:
+            if _code(error) == FAILED:
+                raise UsageError(
+                    "expected connection= to be in a transaction that may go on, got: one in which a statement has "
+                    "failed; roll it back"
+                ) from error
+            raise
 
     async def _join_on_loop(self, driver: Driver, raw: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
         """Do work on another thread, whose statements this loop runs."""
@@ -237,7 +253,7 @@ class PostgresHost:
         try:
             row = statements.execute("select store_id from lamplighter_store").fetchone()
         except Exception as error:
-            code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+            code = _code(error)
             if code in NO_TABLES:
                 raise UsageError(
                     f"expected connection= to lead to the database of the store {self._address}, got: a database "
@@ -259,6 +275,10 @@ class PostgresHost:
     def written_here(self, *, blocks: bool = True) -> bool:
         # No transaction of the application holds up all turns.
         return False
+
+
+def _code(error: Exception) -> str | None:
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def _begin(connection: Any, driver: Driver, raw: Any) -> None:

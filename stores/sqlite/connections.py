@@ -56,6 +56,12 @@ class Translation:
             raise StoreGone(
                 f"the store {self.address} has lost tables of Lamplighter: put back a backup; {error}"
             ) from error
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            # Only the application's transactions begin by reading.
+            raise StoreBusy(
+                f"expected the transaction of connection= to have the write lock of {self.address}, got: one that has "
+                "read, and another has written since; waiting cannot help: roll back, and begin with BEGIN IMMEDIATE"
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in self.failures):
             kind = StoreBusy if any(sign in text for sign in BUSY) else StoreUnavailable
             raise kind(f"the store {self.address} cannot be used now: {error}") from error

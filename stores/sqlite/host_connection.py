@@ -86,14 +86,18 @@ def cursor_of(connection: Any, raw: sqlite3.Connection, address: str) -> Iterato
     It gives plain rows of str, whatever factories the host has set.
 
     Raises:
-        UsageError: it is open on another file, or in a transaction that cannot be trusted.
+        UsageError: it is closed, or open on another file, or in a transaction that cannot be trusted.
     """
     texts = raw.text_factory
     raw.text_factory = str
     try:
-        # Created this way, the cursor has no row factory and is no subclass of the host's.
-        cursor = sqlite3.Cursor(raw)
-        _check_file(cursor, address)
+        try:
+            # Created this way, the cursor has no row factory and is no subclass of the host's.
+            cursor = sqlite3.Cursor(raw)
+            _check_file(cursor, address)
+        except sqlite3.ProgrammingError as error:
+            says = f"expected connection= to be open, and to be used on the thread that opened it, got: {error}"
+            raise UsageError(says) from error
         _check_savepoint(connection, raw)
         _check_transaction(raw)
         yield cursor

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 import sqlalchemy
-from lamplighter import UsageError
+from lamplighter import StoreUnavailable, UsageError
 from lamplighter.stores.tables import jobs
 from sqlalchemy.orm import Session
 
@@ -157,6 +158,36 @@ def test_a_connection_in_autocommit_mode_is_refused_until_the_host_has_begun(run
         db.execute("commit")
 
     assert [job.id for job in rt.jobs.list()] == ["committed"]
+
+
+def test_a_closed_connection_is_refused_and_one_of_another_thread_too(runtime, tmp_path):
+    rt = runtime()
+    db = sqlite3.connect(tmp_path / "jobs.db")
+    db.execute("begin immediate")
+
+    with ThreadPoolExecutor() as threads, pytest.raises(UsageError, match="used on the thread that opened it"):
+        threads.submit(rt.jobs.queue, "welcome", connection=db).result()
+    db.close()
+    with pytest.raises(UsageError, match="expected connection= to be open"):
+        rt.jobs.queue("welcome", connection=db)
+
+
+def test_a_transaction_that_has_read_before_another_wrote_is_told_to_begin_immediate(runtime, tmp_path):
+    rt = runtime()
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+        db.execute("begin")
+        db.execute("select count(*) from lamplighter_jobs").fetchone()
+        rt.jobs.queue("welcome")
+
+        with pytest.raises(StoreUnavailable, match="roll back, and begin with BEGIN IMMEDIATE"):
+            rt.jobs.queue("welcome", connection=db)
+
+        db.execute("rollback")
+        db.execute("begin immediate")
+        rt.jobs.queue("welcome", connection=db)
+        db.execute("commit")
+
+    assert rt.jobs.counts()["queued"] == 2
 
 
 def test_no_job_runs_before_its_transaction_commits_or_after_it_is_rolled_back(runtime, tmp_path):

@@ -289,6 +289,49 @@ def test_a_connection_to_another_database_or_store_is_refused(url, postgres, sto
         postgres_server.psql("drop database other with (force)", database="postgres")
 
 
+@pytest.mark.parametrize("connect", [psycopg.connect, psycopg2.connect])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_closed_connection_and_a_failed_transaction_are_refused(url, store, connect, is_known):
+    own = connect(url)
+    with contextlib.closing(own):
+        if is_known:
+            store.host.join(own, NOW, queue("a"))
+        with contextlib.suppress(psycopg.Error, psycopg2.Error):
+            own.cursor().execute("select nothing")
+
+        with pytest.raises(UsageError, match="a statement has failed; roll it back"):
+            store.host.join(own, NOW, queue("b"))
+
+    with pytest.raises(UsageError, match="got: one that is closed"):
+        store.host.join(own, NOW, queue("b"))
+
+
+def test_asyncpg_that_is_closed_or_whose_transaction_has_failed_is_refused(url, store):
+    async def use():
+        own = await asyncpg.connect(url)
+        try:
+            await own.execute("begin")
+            with contextlib.suppress(asyncpg.PostgresError):
+                await own.execute("select nothing")
+            with pytest.raises(UsageError, match="a statement has failed; roll it back"):
+                await store.host.join(own, NOW, queue("a"))
+        finally:
+            await own.close()
+        with pytest.raises(UsageError, match="got: one that is closed"):
+            await store.host.join(own, NOW, queue("a"))
+
+    asyncio.run(use())
+
+
+def test_psycopg_in_pipeline_mode_is_refused(url, store):
+    with (
+        contextlib.closing(psycopg.connect(url)) as own,
+        own.pipeline(),
+        pytest.raises(UsageError, match="outside of psycopg's pipeline mode, which is not supported"),
+    ):
+        store.host.join(own, NOW, queue("a"))
+
+
 def test_a_role_without_rights_is_told_which_to_grant(url, store, postgres_server):
     postgres_server.psql("create role guest login password 'guest'")
     try:
