@@ -3531,7 +3531,24 @@ MUTANTS = (
         "test_what_waits_for_so_many_seconds_waits_for_so_many_whatever_the_clock_does",
     ),
     Mutant(
-        LIMITS,
+        TURN,
+        "a transaction that can never get the write lock is told to wait for it",
+        "stores/sqlite/connections.py",
+        'getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY_SNAPSHOT',
+        "False",
+        test="tests/stores/sqlite/test_host_connections.py"
+        "::test_a_transaction_that_has_read_before_another_wrote_is_told_to_begin_immediate",
+    ),
+    Mutant(
+        TURN,
+        "a device is a store that is unavailable now",
+        "stores/sqlite/store.py",
+        "if path.exists() and not path.is_file():",
+        "if path.is_dir():",
+        test="tests/test_bad_input.py::test_what_is_no_regular_file_is_no_store",
+    ),
+    Mutant(
+        RATES,
         "what is spent of a rate is not shifted with the clock",
         "stores/tables/clock_steps.py",
         "        turn.connection.execute(SHIFT_RATES, (step,))\n",
