@@ -14,14 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..environment.replies import answer, reply_of
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
 from ..handlers.lanes import Backlog, Deadlines, LaneEnded, Lanes, LaneWatch, PrefetchSizer, Waiting
-from ..handlers.outcomes import UNBEGUN
-from ..messages.jobs import Claim, ClaimKey
+from ..handlers.outcomes import UNBEGUN, not_started
+from ..messages.jobs import Claim, ClaimKey, Seconds
 from ..messages.mail import (
     Attach,
     Capacity,
@@ -51,6 +51,21 @@ from .base import ActorContext, RuntimeActor
 CONCURRENCY = attrgetter("concurrency")
 
 LOST = "the thread that it ran on has died"
+
+RUNS_ON = {"thread": "worker thread", "task": "event loop", "process": "child process"}
+
+SHORTAGE_PAUSE_SECONDS, SHORTAGE_SECONDS_MAX = 1.0, 5.0
+"""How long no more lanes are started after one could not be, and when the shortage counts as over: if no start has
+failed for so long, no job has waited for one.
+"""
+
+
+class Shortage(NamedTuple):
+    """The system has given no thread or child process for one more lane, beside `lanes` that ran."""
+
+    lanes: int
+    reason: str
+    at: Seconds
 
 
 class HandlerActor(RuntimeActor):
@@ -88,6 +103,8 @@ class HandlerActor(RuntimeActor):
         self._is_look_due = True
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
+        self._shortage: Shortage | None = None
+        self._shortage_timer: Any = None
         self._watch = LaneWatch(
             lanes, job_name, context.clock, context.limits, tell=self.tell_self, is_over=self.actor_stopped.is_set
         )
@@ -98,6 +115,12 @@ class HandlerActor(RuntimeActor):
         """No, if it may wait for a child process: that is for its own thread."""
         first = self.mailbox.first()
         return first is None or isinstance(getattr(first.message, "body", None), (Run, Settled, LanesEnded))
+
+    @property
+    def shortage(self) -> str | None:
+        """Why not all of its lanes can be started, if that is so. Any thread may ask."""
+        short = self._shortage
+        return None if short is None else f"jobs of {self.job_name!r} wait: {short.reason}"
 
     def current(self) -> list[str]:
         """The ids of running jobs."""
@@ -162,6 +185,7 @@ class HandlerActor(RuntimeActor):
                 self._tell_ended(*self._unsettled.values())
             case Attach():
                 self._halt_timer = None
+                self._shortage_timer = None
             case Detach(handler_id=handler_id, drain=drain):
                 self._detach(handler_id, drain)
             case Interrupt(handler_id=handler_id, reason=reason):
@@ -180,6 +204,8 @@ class HandlerActor(RuntimeActor):
                 self._is_look_due = False
                 if self.is_halted:
                     self._recover_from_halt()
+                if self._shortage is not None:
+                    self._recover_from_shortage(self._shortage)
                 handlers, usable = self._takers()
                 if self._backlog.waiting:
                     self._fill(usable)
@@ -213,6 +239,8 @@ class HandlerActor(RuntimeActor):
             lanes += len(self._held_back)
             for lane in self._lanes_here():
                 lanes += lane.handler not in usable
+        if (most := self._lanes_max()) is not None:
+            places, lanes = 0, min(lanes, most + len(self._held_back))
         prefetch, answers = self._pace.prefetch(lanes if places else 0), self._answers
         asked = handlers, lanes, prefetch, answers
         if asked != self._offered:
@@ -248,11 +276,16 @@ class HandlerActor(RuntimeActor):
             # No handler takes any more, or the runtime stops, and these claims were in transit.
             self._give_back(self._backlog.remove(lambda _: True))
         self._take_places(handlers, busy)
+        if self._shortage is not None:
+            # No lane can be started for these, and another process may have one.
+            self._give_back(self._backlog.remove(lambda _: True))
         if self._backlog.waiting and self._unstarted_timer is None:
             self._unstarted_timer = self.later(self._pace.unstarted_seconds, Unstarted())
 
     def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
         while self._backlog.waiting:
+            if (most := self._lanes_max()) is not None and len(self._running) >= most:
+                break
             handler = min(handlers, key=lambda one: busy[one.id] / one.concurrency)
             claim = self._backlog.take() if busy[handler.id] < handler.concurrency else None
             if claim is None:
@@ -268,13 +301,41 @@ class HandlerActor(RuntimeActor):
         try:
             lane = self._lanes.start(handler, claim, self._next_lane_after)
         except (OSError, RuntimeError) as error:
-            # The system gives no more threads. The job waits for its back-off, and the attempt counts, or this would
-            # repeat for ever.
-            outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no worker thread could be started: {error}")
-            self._tell_ended(self._keep(Ending(claim, outcome, handler.policy)))
+            self._run_short(claim, not_started(RUNS_ON[handler.kind], error))
             return
         self._running[lane.id] = lane
         self._started(lane)
+
+    def _run_short(self, claim: Claim, reason: str) -> None:
+        """Give a claim back for which the system has no thread or child process. Its function was not called, so that
+        costs the job nothing.
+        """
+        if self._shortage is None:
+            self.say("lane.refused", job_name=self.job_name, reason=reason)
+        self._shortage = Shortage(len(self._running), reason, self.context.clock.monotonic())
+        if self._shortage_timer is not None:
+            self._shortage_timer.cancel()
+        self._shortage_timer = self.later(SHORTAGE_PAUSE_SECONDS, Attach())
+        # Before the claim goes back: otherwise the broker might make it again for this actor at once.
+        self._offer(*self._takers())
+        self._give_back([claim])
+
+    def _lanes_max(self) -> int | None:
+        """How many lanes may run while the system gives no more: as many as ran, and after the pause one more, to find
+        out whether it does.
+        """
+        short = self._shortage
+        if short is None:
+            return None
+        return short.lanes + (self.context.clock.monotonic() - short.at >= SHORTAGE_PAUSE_SECONDS)
+
+    def _recover_from_shortage(self, short: Shortage) -> None:
+        """Take all lanes again once one more has begun than ran then, or after some time without a failed start."""
+        begun = sum(lane.unbegun is None for lane in self._lanes_here())
+        if begun > short.lanes or self.context.clock.monotonic() - short.at >= SHORTAGE_SECONDS_MAX:
+            self._shortage = None
+        elif self._shortage_timer is None:
+            self._shortage_timer = self.later(SHORTAGE_PAUSE_SECONDS, Attach())
 
     def _next_lane_after(self, ended: Lane) -> Lane | None:
         """The next claim takes the place of an ended lane. Runs on that lane's thread, so no other need wake up."""
@@ -359,7 +420,13 @@ class HandlerActor(RuntimeActor):
             self._started(following)
         if lane.timeout is not None:
             self._deadlines.forget(lane.id)
+        if lane.id in self._running and lane.shortage is not None:
+            del self._running[lane.id]
+            self._run_short(lane.claim, lane.shortage)
+            return None
         if lane.id in self._running:
+            if self._shortage is not None and len(self._running) > self._shortage.lanes:
+                self._shortage = None
             self._pace.note(seconds)
             self._watch.usual.note(outcome.kind, seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))

@@ -286,7 +286,7 @@ class Views:
             waiting=waiting,
             quiet=self._quiet(),
             hidden=() if broker is None else broker.hidden,
-            stuck=stuck_parts(self.tree(), self.lanes.open(), now, limits.begin_seconds_max),
+            stuck=[*stuck_parts(self.tree(), self.lanes.open(), now, limits.begin_seconds_max), *self._short()],
             health_issues=context.store.health_issues(),
             abandoned=self.lanes.abandoned(),
             abandoned_max=limits.abandoned_threads_max,
@@ -294,6 +294,11 @@ class Views:
             log=context.log,
             subscriptions=self.subscriptions,
         )
+
+    def _short(self) -> list[str]:
+        """Sentences about names for whose jobs the system gives no more threads or child processes."""
+        actors = map(self.context.post.find, list(self.supervision.family.children))
+        return [said for one in actors if isinstance(one, HandlerActor) and (said := one.shortage) is not None]
 
     def _actor(self, name: str) -> ActorView:
         actor, child = self.context.post.find(name), self.supervision.family.children.get(name)

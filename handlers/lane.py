@@ -126,6 +126,7 @@ class Lane:
     Attributes:
         grace_is_over: it was given up and its grace is over: the job need not wait for it any more.
         is_closed: the function has ended, so that the lane cannot be given up any more.
+        shortage: why no child process could be started for it, so that its function was not called.
         is_own: its thread has made its claim itself, in the lane before, and may well make the next.
         progress: the last report of the function, as JSON text, whether it has been sent yet or not.
         _signal: the event at which `sleep` waits. It is made when needed: most jobs never sleep, and making it is a
@@ -146,6 +147,7 @@ class Lane:
     is_closed: bool = False
     is_said_slow: bool = False
     is_own: bool = False
+    shortage: str | None = None
     handle: RunHandle = NO_HANDLE
     _begun: bool = False
     _is_reported: bool = False
@@ -232,7 +234,9 @@ class Lane:
         """The function has ended: close the lane, and give its place to the next claim, whose lane is returned.
         The caller finishes this lane and runs the returned one.
         """
-        following = self._next_lane(self) if self.close() and self.abandoned_because is None else None
+        # What the system has not given for this lane, it would not give for the next one.
+        is_free = self.close() and self.abandoned_because is None and self.shortage is None
+        following = self._next_lane(self) if is_free else None
         if following is not None:
             following.handle = self.handle
         return following

@@ -173,6 +173,12 @@ def _of_the_function(error: BaseException) -> TracebackType | None:
     return error.__traceback__ if within is None else within
 
 
+def not_started(what: str, error: Exception) -> str:
+    """Why a job's function was not called: the system gives no thread or child process."""
+    # Not by `text_of`, which may have to import a codec: that fails where there are no more descriptors.
+    return f"no {what} could be started: {safe_str(error)}"[:LINE_CHARACTERS_MAX]
+
+
 def text_of(value: object, characters_max: int) -> str:
     """A value as text that every store and every log can carry: PostgreSQL cannot keep NUL."""
     return valid_text(safe_str(value)[:characters_max]).replace("\0", "\ufffd")[:characters_max]

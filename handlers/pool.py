@@ -127,8 +127,10 @@ class Worker(RunHandle):
         try:
             outcome = self.run(lane)
             following = lane.pass_on()
-            # A thread whose lane was abandoned has been replaced already.
-            self._stays = following is not None or (lane.abandoned_because is None and self.pool.keep(self))
+            # A thread whose lane was abandoned has been replaced already, and one that could have no child process is
+            # of no use while others may have theirs.
+            is_wanted = lane.abandoned_because is None and lane.shortage is None
+            self._stays = following is not None or (is_wanted and self.pool.keep(self))
             lane.finish(outcome, following)
         except BaseException as error:
             # A function may have left a profiler on this thread, or a late error: both may raise here.

@@ -33,7 +33,7 @@ from ..messages.steps import NO_SIGNAL
 from ..rules.codec import decode_own, encode_own
 from ..rules.links import KINDS
 from .lane import Lane, RunHandle
-from .outcomes import UNBEGUN, Rules, failure
+from .outcomes import UNBEGUN, Rules, failure, not_started
 from .pool import Pool, Worker
 
 CHILD = f"import sys; sys.path[:] = sys.argv[4:]; from {__package__}.child import main; main(*map(int, sys.argv[1:4]))"
@@ -56,8 +56,8 @@ class _ChildProcess(Worker):
             wanted = lane.abandoned_because is None
             outcome = contextvars.copy_context().run(self._attempt, lane) if wanted else UNBEGUN
         except BaseException as error:
-            # For example, the system gives no process. That fails the attempt, so that the back-off applies: a retry at
-            # once would be a hot loop.
+            # For example, a carrier has raised. That fails the attempt, so that the back-off applies: a retry at once
+            # would be a hot loop.
             self._discard()
             outcome = failure(error, lane.context.limits.error_characters_max)
         # The child may soon run another job, which a late signal for this one must not hit.
@@ -70,7 +70,14 @@ class _ChildProcess(Worker):
     def _run(self, lane: Lane, record: JobRecord) -> Outcome:
         if self._child is not None and not self._child.is_running():
             self._bury()
-        child = self._child = self._child or _Child(self.thread, lane)
+        if self._child is None:
+            try:
+                self._child = _Child(self.thread, lane)
+            except (OSError, RuntimeError) as error:
+                # The HandlerActor gives the claim back, and waits a moment.
+                lane.shortage = not_started("child process", error)
+                return UNBEGUN._replace(error=lane.shortage)
+        child = self._child
         lane.handle = child
         if lane.abandoned_because is not None:
             child.kill(lane)
@@ -164,7 +171,12 @@ class _Child(RunHandle):
                 raise
         self._lines = self._orders.makefile("rb")
         self._saying = threading.Lock()
-        first.context.environment.spawn(self._await_exit, "child exit")
+        try:
+            first.context.environment.spawn(self._await_exit, "child exit")
+        except BaseException:
+            self.end()
+            self.bury()
+            raise
         fn = first.handler.fn
         about = {
             "run": [fn.__module__, fn.__qualname__],

@@ -204,7 +204,12 @@ class _Loop(RunHandle):
         self._is_awaited = False
         """Whether the HandlerActor takes no jobs until the loop answers or is replaced."""
         self._name = first.handler.name
-        self._thread = context.environment.spawn(self._run, f"loop {first.handler.name}")
+        try:
+            self._thread = context.environment.spawn(self._run, f"loop {first.handler.name}")
+        except BaseException:
+            # Its descriptors would stay open, and the next try takes some more.
+            self._loop.close()
+            raise
 
     @property
     def is_usable(self) -> bool:

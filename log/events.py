@@ -354,6 +354,12 @@ EVENTS: dict[str, EventKind] = {
     "supervisor.restarted": EventKind(
         "warning", "The supervisor died; the next one adopted its children.", ("child_incarnation",)
     ),
+    "lane.refused": EventKind(
+        "warning",
+        "The system gives no more threads or child processes. Jobs of this name wait, without an attempt being "
+        "counted. Said once, until a lane could be started again.",
+        ("job_name", "reason"),
+    ),
     "lane.abandoned": EventKind(
         "error",
         "A hung thread: a job's function did not end when it was asked to; its thread is left behind.",

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
-import time as walltime
 
 import pytest
 from lamplighter import JobFailed
+from lamplighter.environment.environment import Environment
+from lamplighter.environment.threads import spawn
 from lamplighter.handlers import child
 from lamplighter.handlers.processes import ProcessRunner
 from lamplighter.messages.jobs import ClaimKey
@@ -260,18 +262,51 @@ def test_a_child_compares_what_after_is_given_with_nothing_before_it_is_checked(
     assert "no comparison" not in caught.value.job.error
 
 
-def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, recorder, functions, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=3, backoff=[3600])
+def test_a_job_that_can_have_no_child_process_uses_no_attempt(timed, time, recorder, functions, monkeypatch):
+    rt = timed()
+    rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nonexistent/python")
+        job = rt.jobs.queue("work")
+        for again in (1, 2):
+            recorder.wait_for("job.released", job_id=job.id, count=again)
+            kept, health = rt.jobs.get(job), rt.health()
+            assert (kept.state, kept.attempt, kept.record.claim_no, rt.jobs.attempts(job)) == ("queued", 0, again, [])
+            assert health.status == "yellow"
+            (reason,) = health.reasons
+            assert reason.startswith("jobs of 'work' wait: no child process could be started: [Errno 2] ")
+            if again == 1:
+                time.advance(1)
+
+    time.advance(1)
+    done = rt.jobs.join(job, timeout=20)
+    assert (done.result, done.attempt) == ("fine", 1)
+    recorder.until(lambda: rt.health().status == "green", "the end of the shortage to be seen")
+    (line,) = recorder.of("lane.refused")
+    assert "/nonexistent/python" in line["reason"]
+
+
+def test_a_child_process_ends_for_whose_exit_no_thread_can_wait(runtime, time, recorder, functions, monkeypatch):
+    refused, made, begin = [], [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: made.append(begin(*args, **options)) or made[-1])
+
+    def start(work, name):
+        if name == "child exit" and not refused:
+            refused.append(name)
+            raise RuntimeError("can't start new thread")
+        return spawn(work, name)
+
+    rt = runtime(environment=Environment(clock=time.clock, spawn=start))
+    rt.jobs.add_handler("work", functions.pid, isolation="process", max_attempts=1)
     job = rt.jobs.queue("work")
+    recorder.wait_for("job.released", job_id=job.id)
 
-    retried = recorder.wait_for("job.failed", job_id=job.id)
-    kept = rt.jobs.get(job)
-
-    assert retried["run_at"] - walltime.time() > 3000
-    assert (kept.state, kept.attempt, kept.record.claim_no) == ("queued", 1, 1)
-    assert "/nonexistent/python" in rt.jobs.attempts(job)[0].error
+    (line,) = recorder.of("lane.refused")
+    assert line["reason"] == "no child process could be started: can't start new thread"
+    assert [one.returncode for one in made] == [-signal.SIGKILL]
+    time.advance(1)
+    done = rt.jobs.join(job, timeout=20)
+    assert (done.attempt, done.result) == (1, made[1].pid)
 
 
 def test_a_child_is_given_data_that_an_upcast_has_made(runtime, functions):
