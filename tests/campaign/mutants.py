@@ -8116,11 +8116,36 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a job for which there is no thread uses an attempt",
+        "actors/handler_actor.py",
+        "        self._give_back([claim])\n",
+        "        failed = Outcome(kind=OutcomeKind.FAILED, error=reason)\n"
+        "        self._tell_ended(self._keep(Ending(claim, failed, self._handlers()[0].policy)))\n",
+        test="tests/handlers/test_shortage.py::test_a_job_for_which_there_is_no_thread_uses_no_attempt",
+    ),
+    Mutant(
+        LANES,
+        "a job that can have no child process uses an attempt",
+        "handlers/processes.py",
+        "                return UNBEGUN._replace(error=lane.shortage)\n",
+        "                lane.shortage = None\n                raise\n",
+        test="tests/whole/handlers/test_processes.py::test_a_job_that_can_have_no_child_process_uses_no_attempt",
+    ),
+    Mutant(
+        LANES,
+        "a claim for which there is no thread is made again without a pause",
+        "actors/handler_actor.py",
+        " - short.at >= SHORTAGE_PAUSE_SECONDS)",
+        " >= short.at)",
+        test="tests/handlers/test_shortage.py::test_a_job_for_which_there_is_no_thread_uses_no_attempt",
+    ),
+    Mutant(
+        LANES,
         "the sockets to a child process that could not be started stay open",
         "handlers/processes.py",
         "                self._orders.close()\n                self._words.close()\n                raise\n",
         "                raise\n",
-        test="tests/whole/handlers/test_processes.py::test_a_job_that_can_have_no_child_process_waits_for_its_back_off",
+        test="tests/whole/handlers/test_processes.py::test_a_job_that_can_have_no_child_process_uses_no_attempt",
     ),
     Mutant(
         LANES,

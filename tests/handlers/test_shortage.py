@@ -47,6 +47,7 @@ async def waits(job):
         (lambda job: job.data, f"no worker thread could be started: {REFUSED}"),
         (waits, f"no event loop could be started: {REFUSED}"),
     ],
+    ids=["thread", "event loop"],
 )
 def test_a_job_for_which_there_is_no_thread_uses_no_attempt(short, time, recorder, fn, reason):
     rt, threads = short()
