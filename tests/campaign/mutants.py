@@ -4626,7 +4626,7 @@ MUTANTS = (
         "testing/simulation/virtual_scheduler.py",
         "                self._main.greenlet.throw(error)\n",
         "                raise\n",
-        test="tests/testing/test_inline.py::test_a_ctrl_c_comes_straight_out_of_what_the_test_waits_for",
+        test="tests/testing/test_inline.py::test_a_ctrl_c_or_an_alarm_comes_straight_out_of_what_the_test_waits_for",
     ),
     Mutant(
         LANES,
