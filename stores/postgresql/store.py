@@ -14,10 +14,9 @@ from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, NewJob
 from ..ports import Born, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..tables.boots import surroundings
-from ..tables.lives import TableLives
 from ..tables.open_turn import Seen
 from ..tables.rows import JobRows, ScheduleRows, snapshot_of
-from ..tables.schema import check_same, read_store_id
+from ..tables.schema import check_same, read_store_id, stored_id
 from ..tables.tallies import TallyRows
 from ..tables.turn import overview_of
 from ..troubles import HealthIssue
@@ -136,7 +135,7 @@ class PostgresStore(StoreParts):
                 turn.takes_number = boot == self._unanswered and turn.number is not None
                 turn.jobs = turn.queued = PostgresJobs(turn)
                 if turn.lost is not None:
-                    check_same(TableLives(writer).store_id(), self.store_id, self.address)
+                    check_same(stored_id(writer), self.store_id, self.address)
                 yield turn
                 turn.seal()
                 self._fail_at("store.turn.commit")

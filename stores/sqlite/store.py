@@ -25,11 +25,10 @@ from ...rules.limits import WAL_BYTES_MAX
 from ..ports import Born, HostTurn, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..tables.boots import surroundings
 from ..tables.jobs import TableJobs
-from ..tables.lives import TableLives
 from ..tables.open_turn import Seen
 from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
-from ..tables.schema import VERSION, check_same, check_whole, read_store_id
+from ..tables.schema import VERSION, check_same, check_whole, read_store_id, stored_id
 from ..tables.tallies import TallyRows
 from ..tables.turn import TableTurn, insert_births, overview_of, seal_births
 from ..troubles import CommitUnknown, HealthIssue
@@ -295,7 +294,7 @@ class SqliteStore(StoreParts):
                 begun.jobs = begun.queued = TableJobs(begun)
                 turn = begun
                 if turn.lost is not None:
-                    check_same(TableLives(writer).store_id(), self.store_id, self.address)
+                    check_same(stored_id(writer), self.store_id, self.address)
                 yield turn
                 turn.seal()
                 is_sealed = True

@@ -9,6 +9,7 @@ from ...messages.boots import BootRecord
 from ..stored_lives import StoredJob, StoredSlots
 from .boots import read_boots
 from .database import Database
+from .schema import stored_id
 
 READ_AHEAD = 5_000
 
@@ -31,7 +32,7 @@ class TableLives:
         self.close = close
 
     def store_id(self) -> str:
-        return str(self._connection.execute("select store_id from lamplighter_store").fetchone()[0])
+        return stored_id(self._connection)
 
     def boot_no(self) -> int:
         return int(self._connection.execute("select boots from lamplighter_store").fetchone()[0])

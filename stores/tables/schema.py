@@ -247,6 +247,10 @@ def read_store_id(connection: Database) -> str:
     return str(store_id)
 
 
+def stored_id(connection: Database) -> str:
+    return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
+
+
 def check_same(found: str, store_id: str | None, address: str) -> None:
     """Refuse another store at the place of an open one.
 

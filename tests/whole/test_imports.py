@@ -118,7 +118,7 @@ runtime.jobs.add_handler("nothing", lambda job: None)
 with runtime:
     runtime.jobs.join(runtime.jobs.queue("nothing"), timeout=30)
 """
-ENGINE_MODULES_MAX, ENGINE_LINES_MAX = 150, 27_100
+ENGINE_MODULES_MAX, ENGINE_LINES_MAX = 150, 27_300
 """The code that a maintainer of the engine has to read. `docs/decisions/rooms.md` says why a change raises these."""
 
 
