@@ -72,12 +72,13 @@ def is_idle(runtime: Runtime) -> bool:
     """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
     boot = runtime.current_boot.get()
     scheduler = boot.post.find("scheduler")
-    if not isinstance(scheduler, SchedulerActor) and boot.share.works:
-        # It is still being started.
-        return False
-    sent = isinstance(scheduler, SchedulerActor) and scheduler._sent
+    if isinstance(scheduler, SchedulerActor):
+        # A SchedulerActor that has not read its schedules is still being started.
+        is_settled = scheduler._reload_due > 0.0 and not scheduler._sent
+    else:
+        is_settled = not boot.share.works
     actors = [boot.post.find(name) for name in boot.post.names()]
-    return not sent and not any(
+    return is_settled and not any(
         len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
     )
 
