@@ -81,6 +81,7 @@ WHOLE = {
     r"no in \(select no from (\(select no from )?lamplighter_jobs where state = '(queued|running)'": "a search",
     r"select count\(\*\) from \(select no from lamplighter_jobs where state = '(queued|running)'": "a limit",
     r"update lamplighter_jobs set run_at = case": "the clock was set",
+    r"^update lamplighter_rates set spent_to = spent_to": "the clock was set",
     r"where state = 'running' and boot not in": "all running jobs, at the end of a boot",
     r"where state = 'running' and deferred = 0 and": "all running jobs, for the doctor",
     r"from lamplighter_jobs where rev <= 0 order by": "jobs that wait for the next turn",
