@@ -290,9 +290,12 @@ def recorder() -> Iterator[Recorder]:
     kept.check()
 
 
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """Puts back what a test configures: this process's logging is pytest's too."""
+@pytest.fixture(autouse=True)
+def logging_as_before(nothing_left_open: None) -> Iterator[None]:
+    """Puts back what a test configures: this process's logging is pytest's and the other tests' too.
+
+    It closes the log file before `nothing_left_open` looks.
+    """
     root, ours = logging.getLogger(), logging.getLogger("lamplighter")
     level, our_level = root.level, ours.level
     yield

@@ -35,8 +35,6 @@ from lamplighter.log.outlets import outlet_of
 
 from support.logs import alone
 
-pytestmark = pytest.mark.usefixtures("logging_as_before")
-
 
 @pytest.fixture
 def lines(tmp_path):

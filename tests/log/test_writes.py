@@ -25,8 +25,6 @@ from msgspec import Raw
 
 from support.logs import alone
 
-pytestmark = pytest.mark.usefixtures("logging_as_before")
-
 JOBS = ("a", "b", "c")
 
 BROKER = Speaker("broker", 1)

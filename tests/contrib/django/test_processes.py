@@ -147,13 +147,11 @@ def test_a_coroutine_is_run_though_django_lets_no_loop_touch_a_connection(worker
     worker.jobs.remove_handler(handler)
 
 
-@pytest.mark.usefixtures("logging_as_before")
 def test_a_name_without_a_handler_is_told_to_whoever_runs_the_command(shop: None) -> None:
     with pytest.raises(CommandError, match="'receipt'"):
         call_command("lamplighter", "run", "--only", "recept")
 
 
-@pytest.mark.usefixtures("logging_as_before")
 def test_the_command_runs_with_the_options_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     from lamplighter.contrib.django.management.commands import lamplighter as command
 

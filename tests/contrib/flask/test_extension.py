@@ -308,7 +308,6 @@ def test_many_first_calls_at_once_start_one_producer(served: Served) -> None:
         (["--drain", "soon"], "not a valid float"),
     ],
 )
-@pytest.mark.usefixtures("logging_as_before")
 def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options: list[str], says: str) -> None:
     served.lamp.jobs.add_handler("work", print)
     app = served.make()
@@ -328,7 +327,6 @@ def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options:
         (["--only", "work", "--only", "other"], "work, other", ["other", "work"], 8.0),
     ],
 )
-@pytest.mark.usefixtures("logging_as_before")
 def test_the_worker_does_what_its_options_say_and_leaves_logging_alone(
     served: Served, options: list[str], names: str, only: list[str] | None, drain: float
 ) -> None:

@@ -113,7 +113,6 @@ def test_an_application_that_logs_by_itself_is_left_to_it(tmp_path, producer):
         ("..app:runtime", "got: '..app:runtime'"),
     ],
 )
-@pytest.mark.usefixtures("logging_as_before")
 def test_what_it_cannot_find_it_says_and_what_would_do(tmp_path, monkeypatch, capsys, target, says):
     write_app(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -11,8 +11,6 @@ from lamplighter.log.job_context import JOB_FIELDS
 
 from support.logs import SCRIPT_SECONDS_MAX, run_script, whole_and_torn
 
-pytestmark = pytest.mark.usefixtures("logging_as_before")
-
 
 @pytest.fixture
 def lines(tmp_path):

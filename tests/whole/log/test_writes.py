@@ -10,8 +10,6 @@ from support.logs import run_script, whole_and_torn
 
 from ...log.test_writes import CALL_HANDLERS
 
-pytestmark = pytest.mark.usefixtures("logging_as_before")
-
 
 @pytest.fixture(autouse=True)
 def unwatched(monkeypatch):
